@@ -1,0 +1,1 @@
+"""Convolutional neural networks in sixteen executable lessons. This file imports nothing."""
