@@ -1,0 +1,1 @@
+"""One architecture a file. This file imports nothing."""

@@ -1,0 +1,32 @@
+"""SimpleCNN: two convolutions and two full connections, the first network of the course."""
+
+from torch import Tensor, nn
+
+
+class SimpleCNN(nn.Module):
+    """Small network for 28x28 images: 421,642 parameters with one channel and ten classes.
+
+    (N, in_channels, 28, 28) -> logits (N, num_classes)
+    """
+
+    def __init__(self, *, in_channels: int = 1, num_classes: int = 10) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, 32, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),  # (N, 32, 14, 14)
+            nn.Conv2d(32, 64, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),  # (N, 64, 7, 7)
+        )
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(64 * 7 * 7, 128),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(128, num_classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, in_channels, 28, 28) -> logits (N, num_classes)."""
+        return self.classifier(self.features(images))

@@ -1,0 +1,343 @@
+"""Training and measuring in plain PyTorch: numbers come back, nothing is printed."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LRScheduler
+
+from cnncourse import augment, messages
+from cnncourse.data import Split
+from cnncourse.measure import Evaluation, evaluate, mode_restored
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training images gave; losses and accuracies are means over images."""
+
+    epoch: int  # counted from 1
+    train_loss: float  # in train mode, on augmented images, while the weights moved
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float  # of training; validation is not counted
+    images_per_second: float
+
+
+@dataclass
+class History:
+    """The epochs that were finished, and why training ended early, where it did."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    stopped: str = ""
+
+    def column(self, name: str) -> list[float]:
+        """One field over the epochs, such as "validation_accuracy"."""
+        return [getattr(epoch, name) for epoch in self.epochs]
+
+    def rows(self) -> list[dict[str, float]]:
+        """A dictionary an epoch, for a table or a file."""
+        return [asdict(epoch) for epoch in self.epochs]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is: a reporter is given one after every batch and one after every epoch."""
+
+    epoch: int  # the running or just ended one, counted from 1
+    epochs: int
+    batch: int  # batches done in this epoch
+    batches: int
+    history: History
+
+    @property
+    def epoch_ended(self) -> bool:
+        """Whether this epoch is the newest row of the history."""
+        return len(self.history.epochs) == self.epoch
+
+
+Reporter = Callable[[Progress], None]
+
+
+class NonFiniteLoss(ValueError):
+    """The loss became infinite or nan. The model is back at its last good epoch; see .history."""
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Device of that name; "auto" takes a CUDA GPU, else Apple's, else the CPU.
+
+    Raises ValueError for a device that is not here.
+    """
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if counts[kind])
+    if name == "gpu":
+        rule = "torch's names are 'cuda' (Nvidia, AMD) and 'mps' (Apple)"
+        raise ValueError(messages.refusal("device", name, rule, attempt="device='auto'"))
+    kind, _, index = name.partition(":")
+    if kind not in counts or not (index or "0").isdecimal():
+        raise ValueError(messages.unknown(name, "device", ["auto", *counts]))
+    if int(index or 0) >= counts[kind]:
+        rule = "no GPU is available here" if counts[kind] == 0 else f"there are {counts[kind]} here"
+        raise ValueError(f"device={name!r}: {rule}. Try: device='auto' (takes what there is).")
+    return torch.device(name)
+
+
+def batches(
+    split: Split,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    augmentation: augment.Affine | None = None,
+) -> Iterator[Split]:
+    """The images of an epoch once each, in an order and augmented as (seed, epoch, index) say."""
+    count, device = len(split.labels), split.labels.device
+    order = augment.order(count, seed=seed, epoch=epoch).to(device)
+    if augmentation is not None:
+        draws = augmentation.draws(count, seed=seed, epoch=epoch).to(device)
+    for index in order.split(batch_size):
+        images = split.images[index]
+        if augmentation is not None:
+            images = augmentation(images, draws[index])
+        yield Split(images, split.labels[index])
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: Iterable[Split],
+    optimizer: torch.optim.Optimizer,
+    schedule: LRScheduler | None = None,
+    *,
+    label_smoothing: float = 0.0,
+) -> tuple[float, float]:
+    """One pass of gradient descent; mean cross-entropy and accuracy over the images seen.
+
+    label_smoothing (Szegedy et al. 2015, arXiv:1512.00567) changes what is descended, not the
+    cross-entropy that comes back, so that it compares with the validation loss.
+
+    Raises FloatingPointError where the loss is infinite or nan, before the weights take it in.
+    """
+    model.train()
+    total_loss, correct, seen = 0.0, 0, 0
+    for number, (images, labels) in enumerate(batches, start=1):
+        logits = model(images)
+        loss = F.cross_entropy(logits.detach(), labels)
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"{loss.item()} in batch {number}")
+        optimizer.zero_grad()
+        F.cross_entropy(logits, labels, label_smoothing=label_smoothing).backward()
+        optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        total_loss += loss.item() * len(labels)
+        correct += int((logits.argmax(dim=1) == labels).sum())
+        seen += len(labels)
+    return total_loss / seen, correct / seen
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    validation: Split,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: torch.optim.Optimizer,
+    schedule: LRScheduler | None = None,
+    augmentation: augment.Affine | None = None,
+    label_smoothing: float = 0.0,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    reporters: Sequence[Reporter] = (),
+) -> History:
+    """Train with cross-entropy, and validate after each epoch; the test set stays unseen.
+
+    The schedule steps after every batch. Ctrl-C ends training: what was learned stays in the
+    model, the finished epochs in the History. Raises NonFiniteLoss, with the model back at its
+    last good epoch, and ValueError where model and data do not fit together.
+    """
+    device = pick_device(str(device))
+    model.to(device)
+    train = train.to(device)
+    check_numbers(epochs=epochs, batch_size=batch_size, seed=seed, label_smoothing=label_smoothing)
+    check_fits(model, train, name="train")
+    check_fits(model, validation, name="validation")
+    history = History()
+    total = math.ceil(len(train.labels) / batch_size)
+    with mode_restored(model), own_random_numbers(device):
+        for epoch in range(1, epochs + 1):
+            try:
+                good = copy.deepcopy(model.state_dict())
+                progress = Progress(epoch, epochs, batch=0, batches=total, history=history)
+                torch.manual_seed(augment.mixed_seed(seed, epoch, purpose=2))  # of dropout
+                running = batches(
+                    train, batch_size=batch_size, seed=seed, epoch=epoch, augmentation=augmentation
+                )
+                started = time.perf_counter()
+                trained = train_epoch(
+                    model,
+                    watched(running, progress, reporters),
+                    optimizer,
+                    schedule,
+                    label_smoothing=label_smoothing,
+                )
+                seconds = time.perf_counter() - started
+                validated = evaluate(model, validation)
+                history.epochs.append(row(epoch, trained, validated, seconds, len(train.labels)))
+                tell(reporters, replace(progress, batch=total))
+            except KeyboardInterrupt:
+                when = "after" if len(history.epochs) == epoch else "in"
+                history.stopped = f"interrupted {when} epoch {epoch} of {epochs}"
+                break
+            except FloatingPointError as error:
+                model.load_state_dict(good)
+                raise NonFiniteLoss(not_finite(error, epoch, optimizer), history) from error
+    return history
+
+
+def watched(
+    batches: Iterable[Split], progress: Progress, reporters: Sequence[Reporter]
+) -> Iterator[Split]:
+    """The same batches; after each was used, the reporters are told."""
+    for number, batch in enumerate(batches, start=1):
+        yield batch
+        tell(reporters, replace(progress, batch=number))
+
+
+def tell(reporters: Sequence[Reporter], progress: Progress) -> None:
+    """Call every reporter."""
+    for report in reporters:
+        report(progress)
+
+
+def row(
+    epoch: int, trained: tuple[float, float], validated: Evaluation, seconds: float, images: int
+) -> Epoch:
+    """Row of the history for an epoch that ended.
+
+    Raises FloatingPointError where the loss is infinite or nan: the last batch broke the weights.
+    """
+    if not math.isfinite(validated.loss):
+        raise FloatingPointError(f"{validated.loss} on the validation images")
+    return Epoch(
+        epoch,
+        train_loss=trained[0],
+        train_accuracy=trained[1],
+        validation_loss=validated.loss,
+        validation_accuracy=validated.accuracy,
+        seconds=seconds,
+        images_per_second=images / seconds,
+    )
+
+
+def not_finite(error: Exception, epoch: int, optimizer: torch.optim.Optimizer) -> str:
+    """Sentence for a loss that became infinite or nan."""
+    lr = optimizer.param_groups[0]["lr"]
+    good = f"epoch {epoch - 1}" if epoch > 1 else "the weights it began with"
+    return (
+        f"loss became {error} of epoch {epoch} (the model is back at {good}). Most often the "
+        f"learning rate is too high. Try: lr={lr / 10:.2g} (now {lr:.2g})."
+    )
+
+
+def check_numbers(*, epochs: int, batch_size: int, seed: int, label_smoothing: float) -> None:
+    """Raise ValueError for a number that cannot be trained with."""
+    messages.check_at_least("epochs", epochs, 1)
+    messages.check_at_least("batch_size", batch_size, 1)
+    messages.check_at_least("seed", seed, 0)
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(
+            f"label_smoothing={label_smoothing}: must be from 0 (none) to below 1. "
+            "Try: label_smoothing=0.1."
+        )
+
+
+def check_fits(model: nn.Module, split: Split, *, name: str) -> None:
+    """Raise ValueError where a layer cannot take these images or no class has these labels.
+
+    Two images go through the model in eval mode; the first layer that expects another number of
+    channels or features is named.
+    """
+    check_split(split, dtype=next(model.parameters()).dtype, name=name)
+    shape = "x".join(str(size) for size in split.images.shape[1:])
+    images_are = f"the {name} images are {shape}"
+    hooks = [
+        layer.register_forward_pre_hook(partial(check_layer, layer_name, images_are))
+        for layer_name, layer in model.named_modules()
+    ]
+    try:
+        classes = evaluate(model, Split(split.images[:2], split.labels[:2])).logits.shape[1]
+    except RuntimeError as error:  # of torch: a map smaller than its window
+        attempt = "Try: images of the size the model was built for"
+        raise ValueError(f"{images_are}: they do not go through the model. {attempt}.") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    low, high = int(split.labels.min()), int(split.labels.max())
+    if low < 0 or high >= classes:
+        sign = "+" if low < 0 else "-"
+        raise ValueError(
+            f"label {low if low < 0 else high} found in {name}, but the model has classes 0 to "
+            f"{classes - 1}. Labels start at 0. "
+            f"Try: {f'labels {sign} {abs(low)}' if low else f'num_classes={high + 1}'}."
+        )
+
+
+def check_split(split: Split, *, dtype: torch.dtype, name: str) -> None:
+    """Raise ValueError unless images are (N, C, H, W) of dtype, and labels (N,) of int64."""
+    images, labels = split
+    if len(images) != len(labels) or len(labels) == 0:
+        raise ValueError(
+            f"{name} has {len(images)} images and {len(labels)} labels: must be as "
+            "many, and at least one. Try: the same indices for both."
+        )
+    if images.ndim != 4 or labels.ndim != 1:
+        raise ValueError(
+            f"{name} images {tuple(images.shape)}, labels {tuple(labels.shape)}: must be (N, C, H, "
+            "W) and (N,). Try: images[:, None] (one channel), labels.argmax(dim=1) (one-hot)."
+        )
+    if images.shape[1] == images.shape[2] and images.shape[3] in (1, 3) and images.shape[1] > 3:
+        raise ValueError(
+            f"{name} images {tuple(images.shape)}: looks like channels-last; this course uses "
+            "channels-first. Try: images.permute(0, 3, 1, 2)."
+        )
+    if images.dtype != dtype or labels.dtype != torch.int64:
+        raise ValueError(
+            f"{name} images are {images.dtype} and labels {labels.dtype}: must be {dtype} and "
+            f"torch.int64. Try: images.to({dtype}) (bytes: / 255, too) and labels.long()."
+        )
+
+
+def check_layer(
+    layer_name: str, images_are: str, layer: nn.Module, inputs: tuple[Tensor, ...]
+) -> None:
+    """Raise ValueError where a layer is about to get another number of channels or features."""
+    for kind, dim, attribute in [(nn.Linear, -1, "in_features"), (nn.Conv2d, -3, "in_channels")]:
+        if not isinstance(layer, kind):
+            continue
+        expected, came = getattr(layer, attribute), inputs[0].shape[dim]
+        if expected != came:
+            raise ValueError(
+                f"layer {layer_name!r} ({kind.__name__}) expects {expected} "
+                f"{attribute.removeprefix('in_')}, gets {came}: {images_are}. "
+                f"Try: {attribute}={came}, or other images."
+            )
+
+
+@contextmanager
+def own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Leave the caller's global random numbers as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
