@@ -1,0 +1,208 @@
+"""Exercises that answer back: one record each, checked against its solution on growing cases.
+
+A wrong answer is told by what it does: where the learner's function behaves as a likely mistake
+does, on every case, the learner hears the sentence for that mistake.
+"""
+
+import contextlib
+import dis
+import html
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NAMES = {"torch": torch, "nn": nn, "F": F, "np": np, "math": math}  # for the code in records
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """A likely mistake, as code, and the sentence that it earns."""
+
+    code: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A guess to make before a cell shows the answer; kept here, out of the reader's sight."""
+
+    text: str
+    options: tuple[str, ...]
+    answer: str  # one of the options
+    why: str
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Answer to an attempt; kind is "not tried", "right", "wrong", "hint" or "solution"."""
+
+    kind: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        color = {"right": "#009E73", "wrong": "#D55E00"}.get(self.kind, "#0072B2")
+        return (
+            f'<div role="status" style="border-left: 4px solid {color}; padding: 4px 10px">'
+            f'<b>{self.kind}</b><pre style="white-space: pre-wrap; margin: 0">'
+            f"{html.escape(self.text)}</pre></div>"
+        )
+
+
+def call(function: Callable, arguments: tuple) -> object:
+    """Outcome of most exercises: what the function returns."""
+    return function(*arguments)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise. The name is that of the function which the learner writes.
+
+    case(number) gives the arguments of a case, made anew at every call, from small to large;
+    outcome(function, arguments) is what is compared; describe(*arguments) says a case in words.
+    Wrong answers are told apart by their outcomes; of two errors, by type, text and notes.
+    """
+
+    name: str
+    task: str
+    stub: str
+    hints: tuple[str, str, str]
+    solution_code: str
+    wrong: tuple[WrongAnswer, ...]
+    case: Callable[[int], tuple]
+    describe: Callable[..., str]
+    outcome: Callable[[Callable, tuple], object] = call
+    cases: int = 30
+
+    def check(self, answer: Callable) -> Feedback:
+        """Compare the learner's function with the solution; say what the first difference is."""
+        if untouched(answer):
+            return Feedback("not tried", f"write {self.name}, then run this cell again.")
+        found = self.first_difference(answer)
+        if found is None:
+            return Feedback("right", f"{self.name} agrees with the solution on {self.cases} cases.")
+        with contextlib.redirect_stdout(io.StringIO()):  # the learner's prints were shown above
+            earned = next((m.says for m in self.wrong if self.behaves_as(answer, m)), "")
+        return Feedback("wrong", f"{earned}\n{found}" if earned else found)
+
+    def hint(self, number: int = 1) -> Feedback:
+        """First, second or third hint; each helps more."""
+        if number not in (1, 2, 3):
+            raise ValueError(f"number={number!r}: there are three hints. Try: hint(1).")
+        more = f"\nMore help: .hint({number + 1})" if number < 3 else "\nThe answer: .solution()"
+        return Feedback("hint", self.hints[number - 1] + more)
+
+    def solution(self) -> Feedback:
+        """The official solution, as text."""
+        return Feedback("solution", self.solution_code)
+
+    def first_difference(self, answer: Callable) -> str | None:
+        """The smallest case on which the answer differs, in words; None where there is none."""
+        right = compiled(self.solution_code, self.name)
+        for number in range(self.cases):
+            expected, got = self.run(right, number), self.run(answer, number)
+            if not same(got, expected):
+                where = self.describe(*self.case(number))
+                verb = "raises" if isinstance(got, Exception) else "gives"
+                return f"{where}: yours {verb} {shown(got)}; expected {shown(expected)}."
+        return None
+
+    def behaves_as(self, answer: Callable, mistake: WrongAnswer) -> bool:
+        """Whether the answer gives what the mistake gives, and fails as it fails, on every case."""
+        wrong = compiled(mistake.code, self.name)
+        for number in range(self.cases):
+            one, other = self.run(answer, number), self.run(wrong, number)
+            if not same(one, other) or said(one) != said(other):
+                return False
+        return True
+
+    def run(self, function: Callable, number: int) -> object:
+        """Outcome on a case; an exception is an outcome too. The same random numbers for all."""
+        with torch.random.fork_rng([]):
+            torch.manual_seed(number)
+            try:
+                return self.outcome(function, self.case(number))
+            except Exception as error:  # whatever the learner's code raises is an answer
+                return error
+
+
+def compiled(code: str, name: str) -> Callable:
+    """The function of that name which the code of a record defines."""
+    namespace = dict(NAMES)
+    exec(code, namespace)  # our own text, from the records in this package
+    function = namespace[name]
+    assert isinstance(function, FunctionType)
+    return function
+
+
+def untouched(function: Callable) -> bool:
+    """Whether the body of a function is empty: a docstring and `...`."""
+    if not isinstance(function, FunctionType):
+        return False
+    empty = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+    steps = list(dis.get_instructions(function))
+    returned = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    return all(step.opname in empty for step in steps) and returned == [None]
+
+
+def same(first: object, second: object) -> bool:
+    """Whether two outcomes are equal: type, shape and dtype exactly, numbers to 1e-5."""
+    if isinstance(first, Exception) or isinstance(second, Exception):
+        return type(first) is type(second)
+    if isinstance(first, tuple | list) and isinstance(second, tuple | list):
+        pairs = zip(first, second, strict=False)
+        return len(first) == len(second) and all(same(one, other) for one, other in pairs)
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        alike = (first.shape, first.dtype, first.device) == (
+            second.shape,
+            second.dtype,
+            second.device,
+        )
+        if not alike or first.is_meta:
+            return alike
+        return torch.allclose(first.double(), second.double(), atol=1e-5, equal_nan=True)
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        alike = (first.shape, first.dtype) == (second.shape, second.dtype)
+        return alike and np.allclose(first, second, atol=1e-5, equal_nan=True)
+    if isinstance(first, nn.Module) and isinstance(second, nn.Module):
+        return repr(first) == repr(second)
+    if isinstance(first, float) and isinstance(second, float):
+        return math.isclose(first, second, rel_tol=1e-5, abs_tol=1e-7) or first == second
+    return type(first) is type(second) and bool(first == second)
+
+
+def said(outcome: object) -> tuple:
+    """Text and notes of an error; nothing of any other outcome."""
+    if not isinstance(outcome, Exception):
+        return ()
+    return str(outcome), *getattr(outcome, "__notes__", [])
+
+
+def shown(outcome: object) -> str:
+    """An outcome in few words: a small tensor with its numbers, a large one by shape and type."""
+    if outcome is None:
+        return "None (is a `return` missing?)"
+    if isinstance(outcome, Exception):
+        text, *notes = said(outcome)
+        words = " ".join([text.splitlines()[0] if text else "", *notes]).rstrip(".")
+        return f"{type(outcome).__name__}: {words}"
+    if isinstance(outcome, np.ndarray):
+        numbers = f" {outcome.ravel().tolist()}" if outcome.size <= 16 else ""
+        return f"NumPy array, {outcome.dtype} {outcome.shape}{numbers}"
+    if isinstance(outcome, Tensor):
+        kind = f"{str(outcome.dtype).removeprefix('torch.')} {tuple(outcome.shape)}"
+        if outcome.is_meta or outcome.numel() > 16:
+            return f"{kind} on {outcome.device}"
+        return f"{kind} {[round(value, 4) for value in outcome.double().flatten().tolist()]}"
+    if isinstance(outcome, tuple | list):
+        return "(" + ", ".join(shown(part) for part in outcome) + ")"
+    return f"{outcome:.5g}" if isinstance(outcome, float) else repr(outcome)

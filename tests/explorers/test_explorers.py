@@ -1,0 +1,183 @@
+"""Explorers without a browser or a kernel: set a control, look at picture and words."""
+
+import base64
+import json
+import re
+
+import ipywidgets as widgets
+import numpy as np
+import pytest
+import torch
+
+from cnncourse import plots
+from cnncourse.data import Split
+from cnncourse.exercises import Question
+from cnncourse.explorers import Explorer, Predict, digits, environment, pixels
+from cnncourse.models.simple import SimpleCNN
+
+PNG = b"\x89PNG\r\n\x1a\n"
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def square_root(number: int, sign: bool) -> float:
+    if number < 0:
+        raise ValueError(f"number={number}: has no <real> root. Try: number=0.")
+    return number**0.5 * (-1 if sign else 1)
+
+
+def example() -> Explorer:
+    return Explorer(
+        "Root",
+        square_root,
+        lambda root: plots.render_png(lambda ax: ax.plot([0, root])),
+        lambda root: f"the root is {root:g} & real",
+        number=widgets.IntSlider(4, -9, 9),
+        sign=widgets.Checkbox(False, description="minus"),
+    )
+
+
+def test_it_shows_picture_and_words_at_once():
+    explorer = example()
+    assert explorer.png.startswith(PNG)
+    assert explorer.words == "the root is 2 & real"
+    assert "the root is 2 &amp; real" in explorer.message.value
+    assert 'role="status"' in explorer.message.value
+
+
+def test_moving_a_control_changes_picture_and_words():
+    explorer = example()
+    before = explorer.png, explorer.picture.value
+    explorer.controls["number"].value = 9
+    assert explorer.words == "the root is 3 & real"
+    assert explorer.png != before[0]
+    assert explorer.picture.value != before[1]
+    explorer.controls["sign"].value = True
+    assert explorer.words == "the root is -3 & real"
+
+
+def test_what_is_refused_is_said_and_the_picture_stays():
+    explorer = example()
+    before = explorer.png, explorer.picture.value, explorer.words
+    explorer.controls["number"].value = -1
+    assert 'role="alert"' in explorer.message.value
+    assert "number=-1: has no &lt;real&gt; root. Try: number=0." in explorer.message.value
+    assert (explorer.png, explorer.picture.value, explorer.words) == before
+    explorer.controls["number"].value = 1
+    assert "the root is 1" in explorer.message.value
+
+
+def test_an_error_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        Explorer("Broken", lambda: 1 / 0, lambda _: b"", lambda _: "")
+
+
+def test_the_picture_is_an_image_with_its_words_as_alternative():
+    explorer = example()
+    shown = explorer.picture.value
+    assert base64.b64decode(re.search(r"base64,([^\"]+)", shown)[1]) == explorer.png
+    assert 'alt="the root is 2 &amp; real"' in shown
+
+
+def test_a_page_without_a_kernel_gets_the_png_and_one_line_of_text():
+    data, metadata = example()._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]).startswith(PNG)
+    assert data["text/plain"] == "Root(number=4, sign=False): the root is 2 & real"
+    assert metadata == {"image/png": {"alt": "the root is 2 & real"}}
+    assert VIEW in data
+    json.dumps(data)
+
+
+def test_two_explorers_of_the_same_values_give_the_same_line_and_picture():
+    one, other = example(), example()
+    assert (repr(one), one.png) == (repr(other), other.png)
+
+
+def test_a_control_is_named_by_its_argument_or_its_description():
+    controls = example().controls
+    assert [control.description for control in controls.values()] == ["number", "minus"]
+
+
+# --- every control of every explorer, from end to end ---------------------------------------------
+
+
+def sample(count: int = 3) -> Split:
+    images = torch.from_numpy(np.random.default_rng(0).random((count, 1, 28, 28), np.float32))
+    return Split(images, torch.arange(count))
+
+
+EXPLORERS = {
+    "pixels": pixels.explorer,
+    "environment": environment.explorer,
+    "digits": lambda: digits.explorer(SimpleCNN(), sample(), black=0.0),
+}
+
+
+def ends(control: widgets.Widget) -> list:
+    if isinstance(control, widgets.Dropdown):
+        return list(control.options)
+    if isinstance(control, widgets.Checkbox):
+        return [True, False]
+    return [control.min, control.max]
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_every_control_goes_to_its_ends(name, monkeypatch):
+    monkeypatch.setattr(environment, "measured_gflops", lambda threads: 100.0)
+    explorer = EXPLORERS[name]()
+    for control in explorer.controls.values():
+        for value in ends(control):
+            control.value = value
+            assert control.value == value
+            assert explorer.png.startswith(PNG)
+            assert 'role="status"' in explorer.message.value
+            assert "nan" not in explorer.words
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_every_control_is_described_and_answers_to_the_keyboard(name):
+    for control in EXPLORERS[name]().controls.values():
+        assert control.description
+        assert isinstance(control, widgets.Dropdown | widgets.Checkbox | widgets.IntSlider)
+
+
+# --- Predict --------------------------------------------------------------------------------------
+
+
+def card() -> Predict:
+    return Predict("Is 1 < 2?", ["yes", "no"], answer="yes", why="Because 1 & 1 is 2.")
+
+
+def test_a_card_begins_without_a_guess_and_without_the_answer():
+    asked = card()
+    assert asked.choice.value is None
+    assert asked.reply.value == ""
+    assert "Is 1 &lt; 2?" in asked.children[0].value
+
+
+def test_a_guess_is_answered_with_the_reason():
+    asked = card()
+    asked.choice.value = "no"
+    assert "Not quite: yes. Because 1 &amp; 1 is 2." in asked.reply.value
+    asked.choice.value = "yes"
+    assert "Yes. Because 1 &amp; 1 is 2." in asked.reply.value
+
+
+def test_a_page_without_a_kernel_folds_the_answer_away():
+    data = card()._repr_mimebundle_()
+    assert data["text/plain"] == "Predict: Is 1 < 2? (yes / no)"
+    page = data["text/html"]
+    assert "Is 1 &lt; 2?" in page.split("<details>")[0]
+    assert "yes. Because 1 &amp; 1 is 2." in page.split("<details>")[1]
+    assert page.count("<li>") == 2
+
+
+def test_the_answer_must_be_an_option(refused):
+    with refused("answer='perhaps': must be one of the options. Try: 'yes'."):
+        Predict("Is it?", ["yes", "no"], answer="perhaps", why="")
+
+
+def test_a_question_kept_elsewhere_makes_the_same_card():
+    question = Question("Is 1 < 2?", ("yes", "no"), answer="yes", why="Because 1 & 1 is 2.")
+    asked, plain = Predict.ask(question), card()
+    assert repr(asked) == repr(plain)
+    assert asked._repr_mimebundle_()["text/html"] == plain._repr_mimebundle_()["text/html"]
