@@ -508,3 +508,14 @@ def test_the_embedded_sample_is_5000_of_the_real_training_images(real_data):
         pixels = split.images.mul(255).round().to(torch.uint8).numpy()
         known |= {image.tobytes() for image in pixels}
     assert all(image.tobytes() in known for image in data.embedded_arrays()[0])
+
+
+def test_the_sample_is_had_by_name_whatever_else_is_there(real_data, monkeypatch):
+    monkeypatch.setenv("CNNCOURSE_DATA", str(real_data))
+    assert data.load("mnist").complete
+    assert not data.load("mnist", sample=True).complete
+
+
+def test_only_mnist_has_a_sample(refused):
+    with refused("sample=True: only mnist has one. Try: load('cifar10', folder=...)."):
+        data.load("cifar10", sample=True)
