@@ -126,8 +126,9 @@ def layout(source: Source) -> str:
 
 
 def fetch(source: Source) -> Path:
-    """Download a data set into the cache; returns the folder of its files."""
+    """Download a data set into the cache, its size said first; returns the folder of its files."""
     place = files.cache_dir() / source.folder
+    print(f"downloading {source.download_mb} MB into the cache")
     for packed, fingerprint in source.packed.items():
         files.fetch([url + packed for url in source.urls], place / packed, sha256=fingerprint)
     return place

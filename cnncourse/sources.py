@@ -32,6 +32,7 @@ class Source:
     shape: tuple[int, int, int]  # (C, H, W)
     counts: tuple[int, int]  # images to train with, images to test with
     urls: tuple[str, ...]
+    download_mb: float  # 10**6 bytes
     packed: dict[str, str]  # SHA-256 of each file as it is downloaded
     unpacked: dict[str, str]  # SHA-256 of its content, where it is known
     read: Callable[["Source", Path], tuple[Arrays, Arrays]]
@@ -175,6 +176,7 @@ SOURCES = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
+        download_mb=11.6,
         packed={
             "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -206,6 +208,7 @@ SOURCES = {
         shape=(1, 28, 28),
         counts=(60_000, 10_000),
         urls=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        download_mb=30.9,
         packed={
             "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -232,6 +235,7 @@ SOURCES = {
         shape=(3, 32, 32),
         counts=(50_000, 10_000),
         urls=("https://www.cs.toronto.edu/~kriz/",),
+        download_mb=170.5,
         packed={
             "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
         },

@@ -345,7 +345,7 @@ def test_without_a_network_the_sample_is_used_nobody_waits_and_one_line_says_so(
     assert digits.origin == f"{SAMPLE} (the download failed; is there a network?)"
     assert len(digits.train.labels) == 4_000
     assert no_network  # it did ask
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == ("downloading 11.6 MB into the cache\n", "")
 
 
 def test_a_login_page_in_place_of_the_data_is_no_network_either(own_cache, monkeypatch):
