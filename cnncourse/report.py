@@ -1,8 +1,11 @@
 """What a run found, for people: a table in the terminal and pages to open, without a network."""
 
 import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+import nbformat
 
 from cnncourse import files
 from cnncourse.batch import Outcome
@@ -50,8 +53,9 @@ def write_pages(outcomes: Sequence[Outcome], out: Path) -> Path:
         name = html.escape(outcome.lesson)
         if outcome.notebook is not None:
             page = outcome.notebook.with_suffix(".html")
-            body, _ = exporter.from_filename(str(outcome.notebook))
-            files.replace(page, body.encode())
+            notebook = nbformat.read(outcome.notebook, 4)
+            body, _ = exporter.from_notebook_node(notebook)
+            files.replace(page, described(body, notebook).encode())
             name = f'<a href="{html.escape(page.name)}">{name}</a>'
         words = html.escape(outcome.message or outcome.record.get("headline", ""))
         memory = outcome.record.get("peak_memory_mb", "-")
@@ -61,3 +65,12 @@ def write_pages(outcomes: Sequence[Outcome], out: Path) -> Path:
     index = out / "index.html"
     files.replace(index, PAGE.format(rows="\n".join(cells)).encode())
     return index
+
+
+def described(page: str, notebook: nbformat.NotebookNode) -> str:
+    """The page with each picture's alternative text, which nbconvert 7 leaves in the notebook."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    words = iter([output.metadata.get("image/png", {}).get("alt", "") for output in pictures])
+    missing = r'alt="No description has been provided for this image"'
+    return re.sub(missing, lambda _: f'alt="{html.escape(next(words, ""))}"', page)

@@ -12,6 +12,9 @@ def outcomes(tmp_path) -> list[Outcome]:
     notebook = tmp_path / "01_one.ipynb"
     cell = nbformat.v4.new_code_cell("1 + 1")
     cell.outputs = [nbformat.v4.new_output("stream", text="two <b>")]
+    for name in ("a cat", 'a "dog"'):
+        data, words = {"image/png": "iVBORw0KGgo="}, {"image/png": {"alt": name}}
+        cell.outputs.append(nbformat.v4.new_output("display_data", data=data, metadata=words))
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), notebook)
     record = {"headline": "≈ 98 % right", "peak_memory_mb": 640}
     return [
@@ -45,3 +48,10 @@ def test_the_pages_need_no_network(outcomes, tmp_path):
         text = page.read_text("utf-8")
         assert 'src="http' not in text
         assert '<link rel="stylesheet" href="http' not in text
+
+
+def test_each_picture_of_a_page_keeps_its_alternative_text(outcomes, tmp_path):
+    report.write_pages(outcomes, tmp_path)
+    page = (tmp_path / "01_one.html").read_text("utf-8")
+    assert page.index('alt="a cat"') < page.index('alt="a &quot;dog&quot;"')
+    assert "No description" not in page
