@@ -23,6 +23,8 @@ $(READY): pyproject.toml
 	@echo "Setting up .venv (PyTorch is large: one to ten minutes, once) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@cp binder/overrides.json .venv/share/jupyter/lab/settings  # no pop-up about Jupyter's news
 	@echo ready > $(READY)
 
 lab: $(READY)
