@@ -118,14 +118,11 @@ def test_the_command_starts_without_torch():
     assert "torch" not in loaded
 
 
-def test_of(path: Path) -> Path:
+def its_test(path: Path) -> Path:
     """Where the test of a module is: the same name; a package's own file has the folder's name."""
     inside = path.relative_to(PACKAGE)
     name = inside.parent.name if inside.name == "__init__.py" else inside.stem
     return ROOT / "tests" / inside.parent / f"test_{name}.py"
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]
 
 
 def code_lines(path: Path) -> int:
@@ -133,12 +130,12 @@ def code_lines(path: Path) -> int:
 
 
 def test_every_module_has_its_test():
-    missing = [path.name for path in modules() if code_lines(path) and not test_of(path).exists()]
+    missing = [path.name for path in modules() if code_lines(path) and not its_test(path).exists()]
     assert missing == []
 
 
 def test_every_test_file_has_its_module():
-    known = {test_of(path) for path in modules()}
+    known = {its_test(path) for path in modules()}
     whole = {"test_house.py", "test_notebooks.py", "test_environments.py", "test_browser.py"}
     found = {path for path in (ROOT / "tests").rglob("test_*.py") if path.name not in whole}
     assert found <= known
