@@ -52,10 +52,12 @@ def test_finish_records_a_check_that_is_false_and_then_fails(displayed, refused)
     assert "  NOT TRUE: two is three" in repr(shown)
 
 
-def test_finish_leaves_its_record_in_the_metadata_of_a_notebooks_output(capsys):
+def test_finish_leaves_its_record_in_the_metadata_of_a_notebooks_output(monkeypatch, tmp_path):
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import RichOutput, capture_output
 
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # it would warn of one that is not ours
     InteractiveShell.instance()
     try:
         with capture_output() as captured:
