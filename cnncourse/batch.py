@@ -160,6 +160,8 @@ def execute(
             state, message = "check failed", refused
     kept = out / (f"{lesson}.ipynb" if state == "passed" else f"{lesson}.failed.ipynb")
     files.replace(kept, nbformat.writes(notebook).encode())
+    if state == "passed":  # what failed before is mended
+        (out / f"{lesson}.failed.ipynb").unlink(missing_ok=True)
     return Outcome(lesson, state, seconds, message, closing_record(notebook), kept)
 
 

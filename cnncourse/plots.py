@@ -1,7 +1,7 @@
 """Pictures: draw_*(ax, result) and render_png. The only file that knows matplotlib.
 
-Magnitudes are gray; signs are blue and red with white for zero; classes and curves take the
-Okabe-Ito colours, which stay apart for colour-blind readers.
+Magnitudes are gray; classes and curves take the Okabe-Ito colours, which stay apart for
+colour-blind readers.
 """
 
 import base64
@@ -101,13 +101,6 @@ def draw_pixels(ax: Axes, values: np.ndarray, *, decimals: int = 0) -> None:
         color = "black" if value > middle else "white"
         ax.text(x, y, f"{value:.{decimals}f}", ha="center", va="center", color=color, fontsize=8)
     ax.set(xticks=[], yticks=[])
-
-
-def draw_feature_map(ax: Axes, feature_map: np.ndarray) -> None:
-    """Signed map (H, W): red below zero, blue above, white at zero whatever the range."""
-    limit = np.abs(feature_map).max() or 1.0
-    ax.imshow(feature_map, cmap="RdBu", vmin=-limit, vmax=limit)
-    ax.set(xticks=[], yticks=[], title=f"{feature_map.shape[0]} x {feature_map.shape[1]} px")
 
 
 def draw_curves(

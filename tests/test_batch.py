@@ -1,6 +1,5 @@
 """Executing lessons: each way to end is told from the others; nothing good is lost."""
 
-import os
 import time
 from pathlib import Path
 
@@ -83,21 +82,30 @@ def test_an_ending_is_told_for_what_it_is(tmp_path, cell, state, message):
 
 
 def test_an_endless_loop_is_ended_and_leaves_no_process(tmp_path):
-    before = set(psutil.pids())
+    write_pid = "import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))"
     started = time.monotonic()
-    outcome = run(write_lesson(tmp_path, "while True: pass"), tmp_path / "out", timeout_s=6)
+    path = write_lesson(tmp_path, f"{write_pid}\nwhile True: pass")
+    outcome = run(path, tmp_path / "out", timeout_s=6)
+    kernel = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(kernel)  # at once: it would notice by itself a second later
     assert (outcome.state, time.monotonic() - started < 16) == ("timed out", True)
     assert "cell 3 of 4 (Tiny): still running after 6 s" in outcome.message
-    time.sleep(1)
-    mine = [
-        process
-        for process in psutil.process_iter(["pid", "cmdline"])
-        if process.pid not in before
-        and "ipykernel" in " ".join(process.info["cmdline"] or [])
-        and process.parent() is not None
-        and process.parent().pid == os.getpid()
-    ]
-    assert mine == []
+
+
+def test_a_cell_that_never_ran_is_seen_where_all_else_is_well(tmp_path):
+    notebook = nbformat.read(write_lesson(tmp_path, "1 + 1"), 4)
+    record = {"lesson": "01_tiny", "checks": {"it holds": True}}
+    shown = nbformat.v4.new_output("display_data", metadata={"cnncourse": record})
+    notebook.cells[-1].outputs = [shown]
+    for number, cell in enumerate(notebook.cells[1:], start=1):
+        cell.execution_count = number
+    ended = batch.Ended(code=0, log="")
+    assert batch.verdict(ended, notebook, "01_tiny", 60) == ("passed", "")
+    notebook.cells[2].execution_count = None
+    assert batch.verdict(ended, notebook, "01_tiny", 60) == (
+        "stopped early",
+        "cell 3 of 4 (Tiny): not run",
+    )
 
 
 def test_a_closing_cell_that_records_nothing_is_no_pass(tmp_path):
@@ -123,6 +131,12 @@ def test_a_failure_leaves_the_good_output_of_before(tmp_path):
         "01_tiny.failed.ipynb",
         "01_tiny.ipynb",
     ]
+
+
+def test_a_pass_takes_the_failure_of_before_away(tmp_path):
+    run(write_lesson(tmp_path, "1 / 0"), tmp_path / "out")
+    run(write_lesson(tmp_path, "1 / 1"), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["01_tiny.ipynb"]
 
 
 def test_a_lesson_is_found_by_number_by_name_or_both(tmp_path):

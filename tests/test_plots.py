@@ -122,20 +122,6 @@ def test_every_pixel_has_its_value_written_in_the_colour_that_shows(ax):
     assert [text.get_color() for text in ax.texts] == ["white", "white", "white", "black"]
 
 
-@pytest.mark.parametrize("feature_map", [[[-3.0, 1.0]], [[0.5, 0.0]], [[0.0, 0.0]]])
-def test_zero_is_white_in_a_feature_map_whatever_its_range(ax, feature_map):
-    plots.draw_feature_map(ax, np.array(feature_map))
-    image = ax.images[0]
-    low, high = image.get_clim()
-    assert low == -high < 0
-    assert high >= np.abs(feature_map).max()
-    assert min(image.to_rgba(np.array([0.0]))[0]) > 0.96
-    negative, positive = image.to_rgba(np.array([low, high]))
-    assert negative[0] > negative[2]  # red
-    assert positive[2] > positive[0]  # blue
-    assert ax.get_title() == "1 x 2 px"
-
-
 def test_curves_count_their_epochs_from_one(ax):
     plots.draw_curves(ax, {"train": [3, 2], "validation": [4, 1]}, ylabel="loss", epochs=5)
     for line, values in zip(ax.lines, [[3, 2], [4, 1]], strict=True):
