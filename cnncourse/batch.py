@@ -124,7 +124,7 @@ def with_solutions(lesson: str, notebook: Notebook) -> Notebook:
         cells = [cell for cell in notebook.cells if exercise.stub in cell.source]
         if len(cells) != 1:
             raise ValueError(f"{lesson}: {len(cells)} cells hold the stub of {exercise.name!r}.")
-        cells[0].source = cells[0].source.replace(exercise.stub, exercise.solution_code)
+        cells[0].source = cells[0].source.replace(exercise.stub, exercise.solved)
     return notebook
 
 

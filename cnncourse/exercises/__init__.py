@@ -9,16 +9,17 @@ import dis
 import html
 import io
 import math
+import re
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, ModuleType
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-NAMES = {"torch": torch, "nn": nn, "F": F, "np": np, "math": math}  # for the code in records
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's and otter's marks
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,12 @@ class Exercise:
         """The official solution, as text."""
         return Feedback("solution", self.solution_code)
 
+    @property
+    def solved(self) -> str:
+        """The stub with the solution's body in it, between the marks of nbgrader and otter."""
+        _, body = self.solution_code.split("\n", maxsplit=1)
+        return self.stub.replace("    ...", f"    {BEGIN}\n{body}\n    {END}")
+
     def first_difference(self, answer: Callable) -> str | None:
         """The smallest case on which the answer differs, in words; None where there is none."""
         right = compiled(self.solution_code, self.name)
@@ -127,17 +134,42 @@ class Exercise:
 
     def run(self, function: Callable, number: int) -> object:
         """Outcome on a case; an exception is an outcome too. The same random numbers for all."""
-        with torch.random.fork_rng([]):
-            torch.manual_seed(number)
+        with seeded(number):
             try:
                 return self.outcome(function, self.case(number))
             except Exception as error:  # whatever the learner's code raises is an answer
                 return error
 
 
+def torch_if_loaded() -> ModuleType | None:
+    """PyTorch where somebody has imported it: a lesson on arrays alone never does."""
+    return sys.modules.get("torch")
+
+
+def seeded(number: int) -> AbstractContextManager:
+    """PyTorch's random numbers from that seed inside the block, as they were after it."""
+    torch = torch_if_loaded()
+    if torch is None:
+        return contextlib.nullcontext()
+    forked = contextlib.ExitStack()
+    forked.enter_context(torch.random.fork_rng([]))
+    torch.manual_seed(number)
+    return forked
+
+
+def names_for(code: str) -> dict[str, object]:
+    """Modules by the names that records use; PyTorch only where the code speaks of it."""
+    names: dict[str, object] = {"np": np, "math": math}
+    if re.search(r"\b(torch|nn|F)\b", code):
+        import torch
+
+        names |= {"torch": torch, "nn": torch.nn, "F": torch.nn.functional}
+    return names
+
+
 def compiled(code: str, name: str) -> Callable:
     """The function of that name which the code of a record defines."""
-    namespace = dict(NAMES)
+    namespace = names_for(code)
     exec(code, namespace)  # our own text, from the records in this package
     function = namespace[name]
     assert isinstance(function, FunctionType)
@@ -161,23 +193,25 @@ def same(first: object, second: object) -> bool:
     if isinstance(first, tuple | list) and isinstance(second, tuple | list):
         pairs = zip(first, second, strict=False)
         return len(first) == len(second) and all(same(one, other) for one, other in pairs)
-    if isinstance(first, Tensor) and isinstance(second, Tensor):
-        alike = (first.shape, first.dtype, first.device) == (
-            second.shape,
-            second.dtype,
-            second.device,
-        )
-        if not alike or first.is_meta:
-            return alike
-        return torch.allclose(first.double(), second.double(), atol=1e-5, equal_nan=True)
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         alike = (first.shape, first.dtype) == (second.shape, second.dtype)
         return alike and np.allclose(first, second, atol=1e-5, equal_nan=True)
-    if isinstance(first, nn.Module) and isinstance(second, nn.Module):
+    torch = torch_if_loaded()
+    if torch and isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        return same_tensors(torch, first, second)
+    if torch and isinstance(first, torch.nn.Module) and isinstance(second, torch.nn.Module):
         return repr(first) == repr(second)
     if isinstance(first, float) and isinstance(second, float):
         return math.isclose(first, second, rel_tol=1e-5, abs_tol=1e-7) or first == second
     return type(first) is type(second) and bool(first == second)
+
+
+def same_tensors(torch: ModuleType, first: Any, second: Any) -> bool:
+    """Whether two tensors are equal, by `same`'s rules; on "meta" only what is known there."""
+    kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in (first, second)]
+    if kinds[0] != kinds[1] or first.is_meta:
+        return kinds[0] == kinds[1]
+    return torch.allclose(first.double(), second.double(), atol=1e-5, equal_nan=True)
 
 
 def said(outcome: object) -> tuple:
@@ -196,9 +230,10 @@ def shown(outcome: object) -> str:
         words = " ".join([text.splitlines()[0] if text else "", *notes]).rstrip(".")
         return f"{type(outcome).__name__}: {words}"
     if isinstance(outcome, np.ndarray):
-        numbers = f" {outcome.ravel().tolist()}" if outcome.size <= 16 else ""
-        return f"NumPy array, {outcome.dtype} {outcome.shape}{numbers}"
-    if isinstance(outcome, Tensor):
+        few = np.round(outcome, 4).tolist() if outcome.size <= 16 else ""
+        return f"NumPy array, {outcome.dtype} {outcome.shape} {few}".rstrip()
+    torch = torch_if_loaded()
+    if torch and isinstance(outcome, torch.Tensor):
         kind = f"{str(outcome.dtype).removeprefix('torch.')} {tuple(outcome.shape)}"
         if outcome.is_meta or outcome.numel() > 16:
             return f"{kind} on {outcome.device}"

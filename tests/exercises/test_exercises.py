@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+import re
 from importlib import import_module
 
 import numpy as np
@@ -10,7 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from cnncourse import exercises
-from cnncourse.exercises import Exercise, Feedback, Question, WrongAnswer, compiled, same, shown
+from cnncourse.exercises import (
+    BEGIN,
+    END,
+    Exercise,
+    Feedback,
+    Question,
+    WrongAnswer,
+    compiled,
+    same,
+    shown,
+)
 
 DOUBLE = Exercise(
     name="double",
@@ -175,6 +186,7 @@ def test_these_outcomes_are_not_the_same(first, second):
         (torch.zeros(5, 5), "float32 (5, 5) on cpu"),
         (torch.zeros(2, device="meta"), "float32 (2,) on meta"),
         (np.array([1, 2], dtype=np.int16), "NumPy array, int16 (2,) [1, 2]"),
+        (np.array([[1 / 3], [2]]), "NumPy array, float64 (2, 1) [[0.3333], [2.0]]"),
         (np.zeros((5, 5)), "NumPy array, float64 (5, 5)"),
         ((1, 0.123456), "(1, 0.12346)"),
         (ValueError("first line.\nsecond"), "ValueError: first line"),
@@ -241,6 +253,15 @@ def test_the_stub_asks_for_the_arguments_of_the_solution(exercise):
     solution = compiled(exercise.solution_code, exercise.name)
     arguments = [list(inspect.signature(f).parameters) for f in (stub_of(exercise), solution)]
     assert arguments[0] == arguments[1]
+
+
+@each_record
+def test_the_stub_solved_keeps_its_marks_and_is_right(exercise):
+    before, solution, after = re.split(f"{BEGIN}\n|    {END}", exercise.solved)
+    assert before + "..." + after == exercise.stub
+    assert solution.startswith("    ")
+    solved = compiled(f"from torch import Tensor\n{exercise.solved}", exercise.name)
+    assert exercise.check(solved).kind == "right"
 
 
 @each_record
