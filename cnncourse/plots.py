@@ -7,7 +7,9 @@ colour-blind readers.
 import base64
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,15 +23,25 @@ DPI = 100
 Draw = Callable[[Axes], None]
 
 
-class Picture:
-    """PNG with its alternative text: what a reader should see, in words."""
+def font_file(*, bold: bool = False) -> Path:
+    """The file of the font that matplotlib brings along, DejaVu Sans."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return Path(matplotlib.get_data_path(), "fonts", "ttf", name)
 
-    def __init__(self, png: bytes, alt: str) -> None:
-        self.png, self.alt = png, alt
+
+class Picture:
+    """PNG with its alternative text: what a reader should see, in words.
+
+    width_px is its width on the page, where that is not its own: a sharp picture has more pixels.
+    """
+
+    def __init__(self, png: bytes, alt: str, *, width_px: int | None = None) -> None:
+        self.png, self.alt, self.width_px = png, alt, width_px
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple:
         data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
+        width = {"width": self.width_px} if self.width_px else {}
+        return data, {"image/png": {"alt": self.alt} | width}
 
 
 def render_png(*draws: Draw, width_in: float = 6.4, height_in: float = 3.2) -> bytes:
@@ -163,3 +175,29 @@ def draw_intervals(ax: Axes, rows: dict[str, tuple[float, float, float]], *, xla
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlabel=xlabel, ylim=(len(rows) - 0.5, -0.6))
     ax.grid(axis="x", alpha=0.3)
+
+
+def draw_bands(
+    ax: Axes,
+    bands: dict[str, Sequence[tuple[float, float, float]]],
+    at: Sequence[float],
+    *,
+    xlabel: str,
+    ylabel: str,
+    log: str = "",
+) -> None:
+    """Curves with their intervals: (value, low, high) at each point; log names axes, as "xy"."""
+    styles = [(BLUE, "-", "s"), (ORANGE, "--", "o"), (GREEN, "-.", "^"), (RED, ":", "v")]
+    for number, (name, rows) in enumerate(bands.items()):
+        color, line, marker = styles[number % len(styles)]
+        values, lows, highs = zip(*rows, strict=True)
+        ax.fill_between(at, lows, highs, color=color, alpha=0.2, linewidth=0)
+        ax.plot(at, values, line, color=color, marker=marker, markersize=4, label=name)
+    if "x" in log:
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(at, [f"{place:g}" for place in at])
+    if "y" in log:
+        ax.set_yscale("log")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.3)
+    ax.legend()

@@ -14,7 +14,10 @@ PACKAGE = ROOT / "cnncourse"
 # A module imports only what stands above it. Folders stand for all they hold.
 ORDER = [
     "messages",
+    "arithmetic",
     "images",
+    "filters",
+    "ops",
     "models",
     "files",
     "sources",
@@ -23,6 +26,7 @@ ORDER = [
     "measure",
     "training",
     "plots",
+    "sketch",
     "lesson",
     "exercises",
     "explorers",
@@ -34,6 +38,7 @@ ORDER = [
 ONLY_IN = {
     "matplotlib": "plots",
     "ipywidgets": "explorers",
+    "anywidget": "explorers",
     "papermill": "batch",
     "pooch": "files",
     "requests": "files",
@@ -116,6 +121,29 @@ def test_importing_the_package_is_quick_and_loads_no_torch():
 def test_the_command_starts_without_torch():
     _, loaded = after_import("cnncourse.cli")
     assert "torch" not in loaded
+
+
+BEFORE_TORCH = [
+    "cnncourse.ops",
+    "cnncourse.filters",
+    "cnncourse.lesson",
+    *(
+        f"cnncourse.exercises.{name}"
+        for name in ("convolution", "convolution_arithmetic", "how_it_is_computed", "filters")
+    ),
+    "cnncourse.exercises.pooling",
+    *(
+        f"cnncourse.explorers.{name}"
+        for name in ("sliding_window", "convolution_arithmetic", "cost", "filter_lab", "shift")
+    ),
+    "cnncourse.explorers.receptive_field",
+]
+
+
+def test_what_the_lessons_on_arrays_use_loads_no_torch():
+    code = f"import sys\nimport {', '.join(BEFORE_TORCH)}\nprint('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "False\n"
 
 
 def its_test(path: Path) -> Path:

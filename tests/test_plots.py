@@ -59,6 +59,8 @@ def test_a_picture_carries_its_words():
     assert data["text/plain"] == "a line that rises"
     assert metadata == {"image/png": {"alt": "a line that rises"}}
     assert pixels(base64.b64decode(data["image/png"])).shape == (320, 640, 4)
+    _, metadata = plots.Picture(shown.png, "", width_px=320)._repr_mimebundle_()
+    assert metadata == {"image/png": {"alt": "", "width": 320}}
 
 
 def test_images_stand_in_rows_each_under_its_title(ax, rng):
@@ -175,3 +177,19 @@ def test_intervals_reach_from_low_to_high(ax):
 def test_the_four_colours_are_okabe_and_itos():
     colours = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED]
     assert colours == ["#0072B2", "#E69F00", "#009E73", "#D55E00"]
+
+
+def test_bands_have_a_curve_and_its_interval_at_each_point(ax):
+    rows = [(1.0, 0.5, 2.0), (4.0, 3.0, 5.0)]
+    plots.draw_bands(ax, {"a": rows, "b": rows}, [1, 8], xlabel="n", ylabel="error", log="xy")
+    assert [list(line.get_ydata()) for line in ax.lines] == [[1, 4], [1, 4]]
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1, 8], [1, 8]]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert {(1.0, 0.5), (1.0, 2.0), (8.0, 3.0), (8.0, 5.0)} <= {tuple(point) for point in band}
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "8"]
+
+
+def test_bands_are_linear_unless_told(ax):
+    plots.draw_bands(ax, {"a": [(1, 0, 2), (2, 1, 3)]}, [1, 2], xlabel="", ylabel="")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "linear")

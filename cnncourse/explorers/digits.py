@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnncourse import augment, plots
+from cnncourse import augment
 from cnncourse.data import Split
 from cnncourse.explorers import Explorer
 from cnncourse.measure import evaluate
+from cnncourse.sketch import Sketch
 
 
 class Answer(NamedTuple):
@@ -51,21 +52,19 @@ def answer(
     return Answer(image[0, 0].numpy(), int(split.labels[digit]), probabilities)
 
 
-def draw_probabilities(ax: plots.Axes, shown: Answer) -> None:
-    """A bar a class, the true one in orange."""
-    names = [str(number) for number in range(len(shown.probabilities))]
-    plots.draw_bars(ax, list(shown.probabilities), names, mark=shown.label)
-    ax.set(xlabel="probability", ylabel=f"class (orange: the label, {shown.label})")
-
-
-def draw(shown: Answer) -> bytes:
-    """The digit beside its probabilities."""
-    return plots.render_png(
-        lambda ax: plots.draw_images(ax, shown.image[None], [""], columns=1),
-        partial(draw_probabilities, shown=shown),
-        width_in=6.4,
-        height_in=3.0,
-    )
+def draw(shown: Answer) -> Sketch:
+    """The digit beside its probabilities: a bar a class, the true one in orange."""
+    page = Sketch(640, 300)
+    darkest, brightest = shown.image.min(), shown.image.max()
+    ink = shown.image - darkest
+    page.image(ink, 10, 20, width_px=260, height_px=260, limit=float(brightest - darkest))
+    rows = {
+        str(number): (float(probability), f"{probability:.2f}")
+        for number, probability in enumerate(shown.probabilities)
+    }
+    page.text(330, 14, f"probability of each class (orange: the label, {shown.label})", anchor="lm")
+    page.bars(rows, 300, 30, width_px=270, name_px=30, row_px=25, limit=1, mark=str(shown.label))
+    return page
 
 
 def sentence(shown: Answer) -> str:

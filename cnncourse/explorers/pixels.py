@@ -1,22 +1,31 @@
 """Pixels: a window of a photograph as the numbers it is made of."""
 
-from functools import partial
+from functools import cache
 from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 
-from cnncourse import images, messages, plots
+from cnncourse import images, messages
 from cnncourse.explorers import Explorer
+from cnncourse.sketch import Sketch
 
 SIZE_PX = 8
 CHANNELS = ("red", "green", "blue")
 
 
+@cache
+def loaded(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The photograph (H, W, 3) and a smaller one to be shown; read once, since moves are many."""
+    photo = images.photo(name)
+    return photo, images.resize_to(photo, longest_px=640)
+
+
 class Window(NamedTuple):
     """SIZE_PX x SIZE_PX values of one channel, and where in the photograph they are."""
 
-    photo: np.ndarray  # (H, W, 3)
+    photo: str
+    shape: tuple[int, int]  # height and width of the photograph
     channel: str
     row: int
     column: int
@@ -28,38 +37,34 @@ def window(photo: str, channel: str, row: int, column: int) -> Window:
 
     Raises ValueError where the window would stick out.
     """
-    pixels = images.photo(photo)
-    for name, came, length in [("row", row, len(pixels)), ("column", column, len(pixels[0]))]:
+    pixels, _ = loaded(photo)
+    height, width, _ = pixels.shape
+    for name, came, length in [("row", row, height), ("column", column, width)]:
         if not 0 <= came <= length - SIZE_PX:
             rule = f"must be from 0 to {length - SIZE_PX}, or the window sticks out of {photo}"
             raise ValueError(messages.refusal(name, came, rule, attempt=f"{name}=0"))
     values = pixels[row : row + SIZE_PX, column : column + SIZE_PX, CHANNELS.index(channel)]
-    return Window(pixels, channel, row, column, values)
+    return Window(photo, (height, width), channel, row, column, values)
 
 
-def draw_photo(ax: plots.Axes, shown: Window) -> None:
-    """The photograph with a frame around the window."""
-    plots.draw_photo(ax, shown.photo)
-    plots.draw_frame(ax, row=shown.row, column=shown.column, size_px=SIZE_PX)
-
-
-def draw_values(ax: plots.Axes, shown: Window) -> None:
-    """The numbers of the window, with their rows and columns in the photograph."""
-    plots.draw_pixels(ax, shown.values)
-    every = range(SIZE_PX)
-    ax.set_xticks(every, [str(shown.column + step) for step in every], fontsize=8)
-    ax.set_yticks(every, [str(shown.row + step) for step in every], fontsize=8)
-    ax.set(xlabel="column", ylabel="row", title=shown.channel)
-
-
-def draw(shown: Window) -> bytes:
-    """Photograph and numbers side by side."""
-    return plots.render_png(
-        partial(draw_photo, shown=shown),
-        partial(draw_values, shown=shown),
-        width_in=8.4,
-        height_in=3.6,
-    )
+def draw(shown: Window) -> Sketch:
+    """Photograph with a frame around the window; its numbers beside it, with rows and columns."""
+    page = Sketch(840, 360)
+    height, width = shown.shape
+    scale = min(480 / width, 330 / height)
+    _, small = loaded(shown.photo)
+    page.image(small, 0, 15, width_px=width * scale, height_px=height * scale, smooth=True)
+    left, top, side = shown.column * scale, 15 + shown.row * scale, SIZE_PX * scale
+    page.frame(left - 4, top - 4, side + 8, side + 8, color="white", line_px=5)
+    page.frame(left - 3, top - 3, side + 6, side + 6, line_px=3)
+    page.text(686, 14, shown.channel, bold=True)
+    page.grid(shown.values, 550, 50, cell_px=34, paint="gray", limit=255, decimals=0)
+    for step in range(SIZE_PX):
+        middle = 17 + 34 * step
+        page.text(550 + middle, 40, str(shown.column + step), size_px=11)
+        page.text(543, 50 + middle, str(shown.row + step), size_px=11, anchor="rm")
+    page.text(686, 340, "column", size_px=12)
+    return page
 
 
 def sentence(shown: Window) -> str:
@@ -76,18 +81,17 @@ def explorer() -> Explorer:
     photo = widgets.Dropdown(options=images.PHOTOS)
     row, column = widgets.IntSlider(82, max=999), widgets.IntSlider(144, max=999)
 
-    def fit_sliders(_change: object = None) -> None:
-        height, width = images.photo(photo.value).shape[:2]
+    def fit_sliders(controls: dict) -> None:
+        height, width, _ = loaded(controls["photo"].value)[0].shape
         row.max, column.max = height - SIZE_PX, width - SIZE_PX
 
-    fit_sliders()
-    photo.observe(fit_sliders, names="value")  # before the explorer's own observer
     return Explorer(
         "Pixels",
         window,
         draw,
         sentence,
         width_px=840,
+        adjust=fit_sliders,
         photo=photo,
         channel=widgets.Dropdown(options=CHANNELS),
         row=row,

@@ -12,8 +12,22 @@ import torch
 from cnncourse import plots
 from cnncourse.data import Split
 from cnncourse.exercises import Question
-from cnncourse.explorers import Explorer, Predict, digits, environment, pixels
+from cnncourse.explorers import (
+    Explorer,
+    Predict,
+    convolution_arithmetic,
+    cost,
+    digits,
+    environment,
+    filter_lab,
+    pixels,
+    receptive_field,
+    shift,
+    sliding_window,
+    transposed,
+)
 from cnncourse.models.simple import SimpleCNN
+from cnncourse.sketch import Sketch
 
 PNG = b"\x89PNG\r\n\x1a\n"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -42,6 +56,18 @@ def test_it_shows_picture_and_words_at_once():
     assert explorer.words == "the root is 2 & real"
     assert "the root is 2 &amp; real" in explorer.message.value
     assert 'role="status"' in explorer.message.value
+
+
+def test_a_sketch_is_shown_as_a_jpeg_at_once_and_kept_as_a_png():
+    explorer = Explorer(
+        "Plain", lambda width: Sketch(width, 20), lambda page: page, lambda page: "white",
+        width=widgets.IntSlider(30, 30, 40),
+    )  # fmt: skip
+    assert "data:image/jpeg;base64," in explorer.picture.value
+    assert explorer.png.startswith(PNG)
+    before = explorer.png
+    explorer.controls["width"].value = 40
+    assert explorer.png != before
 
 
 def test_moving_a_control_changes_picture_and_words():
@@ -82,7 +108,7 @@ def test_a_page_without_a_kernel_gets_the_png_and_one_line_of_text():
     data, metadata = example()._repr_mimebundle_()
     assert base64.b64decode(data["image/png"]).startswith(PNG)
     assert data["text/plain"] == "Root(number=4, sign=False): the root is 2 & real"
-    assert metadata == {"image/png": {"alt": "the root is 2 & real"}}
+    assert metadata == {"image/png": {"alt": "the root is 2 & real", "width": 640}}
     assert VIEW in data
     json.dumps(data)
 
@@ -109,15 +135,41 @@ EXPLORERS = {
     "pixels": pixels.explorer,
     "environment": environment.explorer,
     "digits": lambda: digits.explorer(SimpleCNN(), sample(), black=0.0),
+    "sliding_window": sliding_window.explorer,
+    "convolution_arithmetic": convolution_arithmetic.explorer,
+    "transposed": transposed.explorer,
+    "cost": cost.explorer,
+    "filter_lab": filter_lab.explorer,
+    "shift": shift.explorer,
+    "receptive_field": receptive_field.explorer,
 }
 
 
+BY_KEYBOARD = (
+    widgets.Dropdown,
+    widgets.Checkbox,
+    widgets.IntSlider,
+    widgets.FloatSlider,
+    widgets.SelectionSlider,
+    widgets.Textarea,
+    widgets.FileUpload,
+)
+
+
 def ends(control: widgets.Widget) -> list:
+    """Values of a control from one end to the other; none where it has no ends."""
+    if isinstance(control, widgets.Textarea | widgets.FileUpload):
+        return []
     if isinstance(control, widgets.Dropdown):
         return list(control.options)
     if isinstance(control, widgets.Checkbox):
         return [True, False]
     return [control.min, control.max]
+
+
+def said(message: str) -> bool:
+    """Whether a message tells what is shown, or refuses it in the contract's words."""
+    return 'role="status"' in message or ('role="alert"' in message and "Try: " in message)
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -129,15 +181,15 @@ def test_every_control_goes_to_its_ends(name, monkeypatch):
             control.value = value
             assert control.value == value
             assert explorer.png.startswith(PNG)
-            assert 'role="status"' in explorer.message.value
             assert "nan" not in explorer.words
+            assert said(explorer.message.value)
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_every_control_is_described_and_answers_to_the_keyboard(name):
     for control in EXPLORERS[name]().controls.values():
         assert control.description
-        assert isinstance(control, widgets.Dropdown | widgets.Checkbox | widgets.IntSlider)
+        assert isinstance(control, BY_KEYBOARD)
 
 
 # --- Predict --------------------------------------------------------------------------------------
