@@ -245,8 +245,8 @@ def pair(argument: str, came: int | tuple[int, int], *, least: int = 1) -> tuple
     """(height, width) of a side or a pair of sides; ValueError where one is not least or more."""
     sides = came if isinstance(came, tuple | list) else (came, came)
     if len(sides) != 2:
-        rule = "must be one side or a pair, (height, width)"
-        raise ValueError(refusal(argument, came, rule, attempt=f"{argument}=({least}, {least})"))
+        rule = "must be one number or a pair, (height, width)"
+        raise ValueError(refusal(argument, came, rule, attempt=f"{argument}={least}"))
     for side in sides:
         check_at_least(argument, side, least)
     height, width = sides

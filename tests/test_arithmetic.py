@@ -410,8 +410,7 @@ REFUSED = [
     (
         conv2d_parameters,
         CONV | {"kernel_size": (4, 6, 3)},
-        "kernel_size=(4, 6, 3): must be one side or a pair, (height, width). "
-        "Try: kernel_size=(1, 1).",
+        "kernel_size=(4, 6, 3): must be one number or a pair, (height, width). Try: kernel_size=1.",
     ),
     (conv2d_parameters, CONV | {"groups": 0}, f"groups=0: {WHOLE}, 1 or more. Try: groups=1."),
     (
@@ -438,8 +437,8 @@ REFUSED = [
     (
         conv2d_macs,
         CONV | {"output_size": (1, 6, 5, 5)},
-        "output_size=(1, 6, 5, 5): must be one side or a pair, (height, width). "
-        "Try: output_size=(1, 1).",
+        "output_size=(1, 6, 5, 5): must be one number or a pair, (height, width). "
+        "Try: output_size=1.",
     ),
     (
         linear_parameters,

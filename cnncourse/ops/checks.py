@@ -17,12 +17,20 @@ def as_array(argument: str, came: ArrayLike) -> np.ndarray:
         raise ValueError(sentence) from error
 
 
+def as_numbers(argument: str, came: ArrayLike) -> np.ndarray:
+    """Array of integers or floats; ValueError where it is not one."""
+    numbers = as_array(argument, came)
+    check_dtype(argument, numbers, floating=False)
+    return numbers
+
+
 def as_images(argument: str, came: ArrayLike, *, floating: bool = False) -> np.ndarray:
     """Array of one image or several; floating: of floats, for what divides or takes roots.
 
     Raises ValueError for another number of axes, for images without a pixel, and for other dtypes.
     """
     images = as_array(argument, came)
+    check_dtype(argument, images, floating=floating)
     if images.ndim not in (2, 3, 4):
         attempt = f"{argument}[0]" if images.ndim > 4 else f"np.atleast_2d({argument})"
         raise ValueError(
@@ -33,7 +41,6 @@ def as_images(argument: str, came: ArrayLike, *, floating: bool = False) -> np.n
         raise ValueError(
             f"{argument} {images.shape}: only the batch may be empty. Try: np.zeros({filled})."
         )
-    check_dtype(argument, images, floating=floating)
     return images
 
 

@@ -4,17 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnncourse.arithmetic import pair
 from cnncourse.messages import check_at_least, refusal
 from cnncourse.ops import direct, fft, im2col, loops, winograd
-from cnncourse.ops.checks import as_images
+from cnncourse.ops.checks import as_images, as_numbers
 from cnncourse.ops.inputs import (
     Pair,
     Sides,
     as_batch,
     as_bias,
     as_kernels,
-    as_numbers,
-    as_pair,
     check_channels,
     check_known,
     check_window,
@@ -127,7 +126,7 @@ def read_convolution(
     padding_mode: str,
 ) -> Convolution:
     """Arguments of conv2d, read; ValueError with the way out where they do not fit together."""
-    came = as_images("images", as_numbers("images", images))
+    came = as_images("images", images)
     batch = as_batch(came)
     taps = as_kernels(kernels, came, layout="out_channels, in_channels // groups")
     check_at_least("groups", groups, 1)
@@ -136,7 +135,7 @@ def read_convolution(
         attempt = "groups=1" if came.ndim == 2 else f"{groups} kernels"
         raise ValueError(refusal("groups", groups, rule, attempt=attempt))
     check_channels(came, taps, groups * taps.shape[1], f" with groups={groups}")
-    step, gap = as_pair("stride", stride, least=1), as_pair("dilation", dilation, least=1)
+    step, gap = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
     image_size, kernel_size = batch.shape[2:], taps.shape[2:]
     check_known("padding_mode", padding_mode, MODES)
     sides = as_sides(padding, image_size, kernel_size, stride=step, dilation=gap)

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from cnncourse.ops.checks import as_images
+from cnncourse.arithmetic import pair
+from cnncourse.ops.checks import as_images, as_numbers
 from cnncourse.ops.direct import windows
 from cnncourse.ops.inputs import (
     Pair,
     Sides,
     as_batch,
-    as_numbers,
-    as_pair,
     by_group,
     check_wide,
     check_window,
@@ -57,7 +56,7 @@ def im2col(
     row by row, channel after channel; columns are the places row by row.
     Raises ValueError where the window is larger than the padded image.
     """
-    came = as_images("images", as_numbers("images", images))
+    came = as_images("images", images)
     batch = as_batch(came)
     size, step, sides, gap = read_window(kernel_size, stride, padding, dilation)
     check_window(batch.shape[2:], size, sides, gap)
@@ -82,7 +81,7 @@ def col2im(
     Raises ValueError where the columns are not those of such an image.
     """
     came = as_numbers("columns", columns)
-    image_size = as_pair("image_size", image_size, least=1)
+    image_size = pair("image_size", image_size, least=1)
     size, step, sides, gap = read_window(kernel_size, stride, padding, dilation)
     check_window(image_size, size, sides, gap)
     places = window_places(image_size, size, stride=step, sides=sides, dilation=gap)
@@ -116,12 +115,12 @@ def read_window(
     kernel_size: Any, stride: Any, padding: Any, dilation: Any
 ) -> tuple[Pair, Pair, Sides, Pair]:
     """kernel_size, stride, padding a side and dilation along both axes; ValueError otherwise."""
-    height, width = as_pair("padding", padding, least=0)
+    height, width = pair("padding", padding, least=0)
     return (
-        as_pair("kernel_size", kernel_size, least=1),
-        as_pair("stride", stride, least=1),
+        pair("kernel_size", kernel_size, least=1),
+        pair("stride", stride, least=1),
         ((height, height), (width, width)),
-        as_pair("dilation", dilation, least=1),
+        pair("dilation", dilation, least=1),
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from cnncourse.arithmetic import output_size
-from cnncourse.messages import check_at_least, refusal, unknown
-from cnncourse.ops.checks import check_dtype
+from cnncourse.messages import refusal, unknown
+from cnncourse.ops.checks import as_numbers
 
 Pair = tuple[int, int]  # (height, width)
 Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))
@@ -16,17 +16,6 @@ NARROW = ("int8", "uint8", "int16", "uint16")  # a sum of products soon leaves t
 
 
 # --- arrays ---------------------------------------------------------------------------------------
-
-
-def as_numbers(argument: str, came: Any) -> np.ndarray:
-    """Array of integers or floats; ValueError where there is none."""
-    try:
-        numbers = np.asarray(came)
-    except ValueError as error:
-        sentence = f"{argument}: its rows are not equally long. Try: np.zeros((3, 3))."
-        raise ValueError(sentence) from error
-    check_dtype(argument, numbers, floating=False)
-    return numbers
 
 
 def as_batch(images: np.ndarray) -> np.ndarray:
@@ -123,18 +112,6 @@ def check_known(argument: str, came: str, known: Iterable[str]) -> None:
     """Raise ValueError unless it is one of the known names."""
     if not isinstance(came, str) or came not in known:
         raise ValueError(unknown(str(came), argument, known))
-
-
-def as_pair(argument: str, came: Any, *, least: int) -> Pair:
-    """(height, width) of one whole number or two, each at least that; ValueError otherwise."""
-    numbers = came if isinstance(came, tuple | list) else (came, came)
-    if len(numbers) != 2:
-        rule = "must be one number or a pair, (height, width)"
-        raise ValueError(refusal(argument, came, rule, attempt=f"{argument}={least}"))
-    for number in numbers:
-        check_at_least(argument, number, least)
-    height, width = numbers
-    return height, width
 
 
 def shortest(pair: Sequence[int]) -> str:

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from cnncourse.arithmetic import same_padding
+from cnncourse.arithmetic import pair, same_padding
 from cnncourse.ops.checks import as_images
 from cnncourse.ops.inputs import (
     Pair,
     Sides,
-    as_numbers,
-    as_pair,
     check_known,
     shortest,
     spread,
@@ -38,8 +36,8 @@ def pad(images: np.ndarray, padding: int | Pair, *, mode: str = "zeros") -> np.n
     limits are torch's: reflect needs padding < size, circular padding <= size.
     Raises ValueError for an unknown mode and beyond the limits.
     """
-    images = as_images("images", as_numbers("images", images))
-    height, width = as_pair("padding", padding, least=0)
+    images = as_images("images", images)
+    height, width = pair("padding", padding, least=0)
     check_known("mode", mode, MODES)
     sides = (height, height), (width, width)
     check_room(padding, sides, images.shape[-2:], mode, argument="mode")
@@ -75,7 +73,7 @@ def as_sides(
     "same" needs stride 1; where it adds an odd number of pixels, the odd one is at bottom or right.
     """
     if not isinstance(padding, str):
-        height, width = as_pair("padding", padding, least=0)
+        height, width = pair("padding", padding, least=0)
         return (height, height), (width, width)
     check_known("padding", padding, ("same", "valid"))
     if padding == "valid":

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cnncourse.arithmetic import transposed_output_size
+from cnncourse.arithmetic import pair, transposed_output_size
 from cnncourse.messages import check_at_least, refusal
 from cnncourse.ops.checks import as_images
 from cnncourse.ops.im2col import fold
@@ -18,8 +18,6 @@ from cnncourse.ops.inputs import (
     as_batch,
     as_bias,
     as_kernels,
-    as_numbers,
-    as_pair,
     by_group,
     check_channels,
     one_dtype,
@@ -44,7 +42,7 @@ def conv_transpose2d(
     padding is what is cut off each side of the canvas; output_padding adds to its bottom and right.
     Raises ValueError for what torch refuses.
     """
-    came = as_images("images", as_numbers("images", images))
+    came = as_images("images", images)
     stamps = as_kernels(kernels, came, layout="in_channels, out_channels // groups")
     check_at_least("groups", groups, 1)
     if len(stamps) % groups:
@@ -52,9 +50,9 @@ def conv_transpose2d(
         attempt = f"groups={math.gcd(groups, len(stamps))}"
         raise ValueError(refusal("groups", groups, rule, attempt=attempt))
     check_channels(came, stamps, len(stamps), "")
-    step, gap = as_pair("stride", stride, least=1), as_pair("dilation", dilation, least=1)
-    cut = as_pair("padding", padding, least=0)
-    extra = as_pair("output_padding", output_padding, least=0)
+    step, gap = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
+    cut = pair("padding", padding, least=0)
+    extra = pair("output_padding", output_padding, least=0)
     batch = as_batch(came)
     size = tuple(
         transposed_output_size(

@@ -97,8 +97,8 @@ BAD = [
             ),
             (
                 (2, 3, 4),
-                "output_size=(2, 3, 4): must be one side or a pair, (height, width). "
-                "Try: output_size=(1, 1).",
+                "output_size=(2, 3, 4): must be one number or a pair, (height, width). "
+                "Try: output_size=1.",
             ),
         )
     ),

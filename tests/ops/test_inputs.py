@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy import ones
 
+from cnncourse.arithmetic import pair
 from cnncourse.ops import conv2d, convolve2d
 from cnncourse.ops.inputs import (
-    as_pair,
     by_group,
     check_finite,
     check_window,
@@ -273,12 +273,12 @@ def test_a_refusal_of_rows_keeps_numpys_own_error_as_its_cause():
 
 @pytest.mark.parametrize("came", [2, np.int64(2), (2, 2), [2, 2], (np.int8(2), 2)])
 def test_a_pair_is_one_whole_number_or_two(came):
-    assert as_pair("stride", came, least=2) == (2, 2)
+    assert pair("stride", came, least=2) == (2, 2)
 
 
 def test_a_pair_is_height_then_width():
-    assert as_pair("stride", (1, 2), least=1) == (1, 2)
-    assert as_pair("padding", [0, 3], least=0) == (0, 3)
+    assert pair("stride", (1, 2), least=1) == (1, 2)
+    assert pair("padding", [0, 3], least=0) == (0, 3)
 
 
 def test_a_pair_of_equal_numbers_is_written_as_one():

@@ -187,8 +187,7 @@ BAD = [
     (
         max_pool2d,
         {"kernel_size": (2, 2, 2)},
-        "kernel_size=(2, 2, 2): must be one side or a pair, (height, width). "
-        "Try: kernel_size=(1, 1).",
+        "kernel_size=(2, 2, 2): must be one number or a pair, (height, width). Try: kernel_size=1.",
     ),
     (max_pool2d, {"stride": 0}, f"stride=0: {COUNT}, 1 or more. Try: stride=1."),
     (max_pool2d, {"stride": (1, -1)}, f"stride=-1: {COUNT}, 1 or more. Try: stride=1."),
@@ -196,7 +195,7 @@ BAD = [
     (
         max_pool2d,
         {"padding": (1,)},
-        "padding=(1,): must be one side or a pair, (height, width). Try: padding=(0, 0).",
+        "padding=(1,): must be one number or a pair, (height, width). Try: padding=0.",
     ),
     (max_pool2d, {"dilation": 0}, f"dilation=0: {COUNT}, 1 or more. Try: dilation=1."),
     (
