@@ -1,4 +1,4 @@
-"""Lesson 06 as a reader meets it: a real JupyterLab in a real browser, every cell run.
+"""A lesson and every explorer as a reader meets them: a real JupyterLab in a real browser.
 
 The browser is the system's Chromium. Where there is none, the tests are skipped and say so.
 """
@@ -8,18 +8,56 @@ import re
 import secrets
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# An explorer that computes and draws nothing: what the way to the browser and back costs by itself.
+ECHO = """
+import ipywidgets as widgets
+from cnncourse.explorers import Explorer
+from cnncourse.sketch import Sketch
+pages = [Sketch(100 + number, 50) for number in range(30)]
+Explorer("Echo", lambda page: page, pages.__getitem__, str, page=widgets.IntSlider(5, 0, 29))
+"""
+DIGITS = """
+from cnncourse import data
+from cnncourse.explorers import digits
+from cnncourse.models.simple import SimpleCNN
+digits.explorer(SimpleCNN(), data.load("mnist").test, black=0.0)
+"""
+CARD = """
+from cnncourse.exercises import convolution as exercises
+from cnncourse.explorers import Predict
+Predict.ask(exercises.WHICH_ONE)
+"""
 LESSON = "06_mnist_from_scratch.ipynb"
+AT_RESTART = "Could not restore the debugger state"  # JupyterLab says so of every kernel
+PLAYGROUND = "explorers.ipynb"  # made here: a cell an explorer
+# What a reader would type to get each explorer.
+EXPLORERS = {
+    "echo": ECHO,
+    "pixels": "from cnncourse.explorers import pixels\npixels.explorer()",
+    "digits": DIGITS,
+    "sliding_window": "from cnncourse.explorers import sliding_window\nsliding_window.explorer()",
+    "convolution_arithmetic": "from cnncourse.explorers import convolution_arithmetic as arithmetic"
+    "\narithmetic.explorer()",
+    "transposed": "from cnncourse.explorers import transposed\ntransposed.explorer()",
+    "cost": "from cnncourse.explorers import cost\ncost.explorer()",
+    "filter_lab": "from cnncourse.explorers import filter_lab\nfilter_lab.explorer()",
+    "shift": "from cnncourse.explorers import shift\nshift.explorer()",
+    "receptive_field": "from cnncourse.explorers import receptive_field\n"
+    "receptive_field.explorer()",
+}
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CNNCOURSE_CHROMIUM") or next(
     filter(None, map(shutil.which, CANDIDATES)), ""
@@ -35,6 +73,7 @@ FLAGS = [
     "--disable-dev-shm-usage",
 ]
 START_S, RUN_S = 60, 240
+ECHO_MS = 20  # a key to the kernel and back, nothing drawn, on two quiet cores
 
 pytestmark = [
     pytest.mark.browser,
@@ -59,13 +98,20 @@ def lessons(tmp_path_factory) -> Path:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = cell.source.replace('"quick"', '"smoke"')
     nbformat.write(notebook, folder / LESSON)
+    cells = [nbformat.v4.new_code_cell(source) for source in [*EXPLORERS.values(), CARD]]
+    kernel = {"kernelspec": notebook.metadata["kernelspec"]}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / PLAYGROUND)
     return folder
 
 
-@pytest.fixture(scope="module")
-def lab(lessons, tmp_path_factory) -> Iterator[str]:
-    """Address of a JupyterLab on loopback with a token, its settings in folders of its own."""
-    home, token = tmp_path_factory.mktemp("home"), secrets.token_hex(16)
+@contextmanager
+def served(lessons: Path, home: Path) -> Iterator[str]:
+    """Address of a JupyterLab on loopback, with its token: put a lesson's name into it.
+
+    Its settings are in a home of its own; one server for each page, since a second page in the same
+    one would open what the first has open.
+    """
+    token = secrets.token_hex(16)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -83,7 +129,7 @@ def lab(lessons, tmp_path_factory) -> Iterator[str]:
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/api", server)
-            yield f"http://127.0.0.1:{port}/lab/tree/{LESSON}?token={token}"
+            yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}"
         finally:
             server.terminate()
             server.wait(20)
@@ -102,19 +148,54 @@ def wait_for(address: str, server: subprocess.Popen) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(lab):
-    """The lesson in the browser, before anything is run; what the page complains of in .errors."""
+def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, lessons: Path, home: Path, name: str):
+    """A notebook in a JupyterLab, before anything is run; the page's complaints are in .errors."""
+    with served(lessons, home) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto(lab)
+        page.on(
+            "console",
+            lambda said: (
+                page.errors.append(said.text)
+                if said.type == "error" and not said.text.startswith(AT_RESTART)
+                else None
+            ),
+        )
+        page.goto(address.format(name))
         page.wait_for_function(IDLE, timeout=START_S * 1000)
         yield page
-        browser.close()
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def open_alone(browser, lessons, tmp_path_factory):
+    """Opens a notebook in a lab of its own; what was open is closed, so that nothing slows it."""
+    with ExitStack() as stack:
+
+        def open_alone(name: str):
+            stack.close()
+            home = tmp_path_factory.mktemp("home")
+            return stack.enter_context(opened(browser, lessons, home, name))
+
+        yield open_alone
+
+
+def run_all(page) -> None:
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:restart-run-all'); }")
+    accept = page.locator(".jp-Dialog .jp-mod-accept")
+    accept.wait_for(timeout=10_000)
+    accept.click()
 
 
 IDLE = """() => {
@@ -134,13 +215,17 @@ OUTPUTS = """() => {
 
 
 @pytest.fixture(scope="module")
-def after_run(page):
-    """The page after Run All, and the states that the live view passed through meanwhile."""
+def after_run(open_alone):
+    """The lesson after Run All, and the states that the live view passed through meanwhile."""
+    page = open_alone(LESSON)
+    page.seen = followed(page)
+    return page
+
+
+def followed(page) -> set[str]:
+    """Run all cells; what the progress bars said until the last one had run."""
     seen = set()
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:restart-run-all'); }")
-    accept = page.locator(".jp-Dialog .jp-mod-accept")
-    accept.wait_for(timeout=10_000)
-    accept.click()
+    run_all(page)
     deadline = time.monotonic() + RUN_S
     while time.monotonic() < deadline:
         for bar in page.locator("progress").all():
@@ -152,8 +237,7 @@ def after_run(page):
             break
         time.sleep(0.1)
     page.wait_for_function(IDLE, timeout=30_000)
-    page.seen = seen
-    return page
+    return seen
 
 
 def test_every_cell_of_the_lesson_runs_without_an_error(after_run):
@@ -230,7 +314,151 @@ def test_the_lesson_has_no_serious_fault_of_accessibility(after_run):
         for fault in found.response["violations"]
         if fault["impact"] in ("serious", "critical")
     }
-    # ipywidgets 8 gives a slider's handle no name; its description stands beside it as text.
-    handles = serious.pop("aria-input-field-name", [])
-    assert all("noUi-handle" in handle for handle in handles)
+    assert serious == {}
+
+
+# --- every explorer -------------------------------------------------------------------------------
+
+MEANT_MS = {"cost": 100, "digits": 100}  # ms: it measures times; a network answers. The others: 50
+PROBE = """index => {
+  const cell = document.querySelector(`.jp-Cell[data-windowed-list-index="${index}"]`);
+  const moves = window.moves = [];
+  let pressed = 0, shown = cell.querySelector('.cnncourse-explorer img').src;
+  cell.addEventListener('keydown', () => { pressed = performance.now(); }, true);
+  new MutationObserver(() => {
+    const image = cell.querySelector('.cnncourse-explorer img');
+    if (!image || image.src === shown) return;
+    shown = image.src;
+    const began = pressed;
+    image.decode().then(() => moves.push(performance.now() - began));
+  }).observe(cell, {childList: true, subtree: true});
+}"""
+
+
+AT_END = """control => control.tagName === 'SELECT'
+  ? control.selectedIndex === control.options.length - 1
+  : control.getAttribute('aria-valuenow') === control.getAttribute('aria-valuemax')"""
+
+
+@pytest.fixture(scope="module")
+def playground(open_alone):
+    """A notebook with every explorer, run; no cell of it failed."""
+    page = open_alone(PLAYGROUND)
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    until_run(page)
+    return page
+
+
+def until_run(page) -> None:
+    page.wait_for_function(
+        f"""() => {{
+          const outputs = ({OUTPUTS})();
+          return outputs.every(output => output.count)
+            || outputs.some(output => output.kinds.includes('error'));
+        }}""",
+        timeout=RUN_S * 1000,
+    )
+    failed = [output["text"] for output in page.evaluate(OUTPUTS) if "error" in output["kinds"]]
+    assert failed == []
+
+
+def explorer_cell(page, name: str):
+    """The explorer of that name, in view, with its picture."""
+    cell = cell_with(page, EXPLORERS[name].strip().splitlines()[-1])
+    cell.locator(".cnncourse-explorer img").wait_for(timeout=20_000)
+    return cell
+
+
+def state(cell) -> tuple[str, str]:
+    """What a reader sees of an explorer: picture and words."""
+    explorer = cell.locator(".cnncourse-explorer")
+    words = explorer.locator('[role="status"], [role="alert"]').first.inner_text()
+    return explorer.locator("img").first.get_attribute("src"), words
+
+
+def pressed(page, cell, control, key: str) -> None:
+    """Press a key on a control, and wait until picture or words have changed, and rest."""
+    before = state(cell)
+    control.focus()
+    control.press(key)
+    for _ in range(100):
+        after = state(cell)
+        page.wait_for_timeout(30)
+        if after != before and after == state(cell):
+            return
+    what = control.evaluate("element => element.outerHTML")
+    raise AssertionError(f"{key} on {what[:300]} changed neither picture nor words")
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_every_slider_and_list_of_an_explorer_answers_to_the_keyboard(playground, name):
+    cell = explorer_cell(playground, name)
+    controls = cell.locator(".cnncourse-explorer .noUi-handle:visible")
+    keys = ("ArrowRight", "ArrowLeft")
+    if not controls.count():
+        controls = cell.locator(".cnncourse-explorer select")
+        keys = ("ArrowDown", "ArrowUp")
+    for number in range(controls.count()):
+        control = controls.nth(number)
+        at_end = control.evaluate(AT_END)
+        for key in reversed(keys) if at_end else keys:
+            pressed(playground, cell, control, key)
+    assert playground.errors == []
+
+
+def median_ms(page, name: str, *, moves: int = 11) -> float:
+    """From a key pressed to the new picture decoded, the median of some moves there and back.
+
+    Between moves the page rests: what the last one still has to say to the kernel is not the next
+    one's.
+    """
+    cell = explorer_cell(page, name)
+    page.evaluate(PROBE, int(cell.get_attribute("data-windowed-list-index")))
+    control = cell.locator(".cnncourse-explorer").locator(".noUi-handle, select").first
+    list_ = control.evaluate("element => element.tagName === 'SELECT'")
+    keys = ("ArrowDown", "ArrowUp") if list_ else ("ArrowRight", "ArrowLeft")
+    control.focus()
+    for number in range(moves):
+        page.wait_for_timeout(150)
+        control.press(keys[number % 2])
+        page.wait_for_function(f"() => window.moves.length > {number}", timeout=5000)
+    return statistics.median(page.evaluate("() => window.moves"))
+
+
+def test_a_picture_follows_the_key_at_once(playground, capsys):
+    median_ms(playground, "echo")  # the first moves of a page are slower
+    echo = median_ms(playground, "echo")
+    medians = {name: median_ms(playground, name) for name in EXPLORERS if name != "echo"}
+    with capsys.disabled():
+        print(f"\nkey to picture, median: nothing drawn {echo:.0f} ms", end="")
+        print("".join(f", {name} {value:.0f} ms" for name, value in medians.items()))
+    # Twice what is meant, for machines that stutter; and where drawing nothing takes long, so may
+    # everything.
+    slower = 2 * max(1.0, echo / ECHO_MS)
+    limits = {name: slower * MEANT_MS.get(name, 50) for name in medians}
+    assert {name: value for name, value in medians.items() if value > limits[name]} == {}
+
+
+def test_a_guess_is_made_by_keyboard_and_answered(playground):
+    cell = cell_with(playground, "exercises.WHICH_ONE")
+    choices = cell.locator("input[type=radio]")
+    choices.first.focus()
+    choices.first.press(" ")
+    cell.get_by_text("Not quite: cross-correlation").wait_for(timeout=5000)
+    choices.first.press("ArrowDown")
+    cell.get_by_text("Yes. The field says convolution").wait_for(timeout=5000)
+
+
+def test_no_explorer_has_a_serious_fault_of_accessibility(playground):
+    from axe_playwright_python.sync_playwright import Axe
+
+    serious = {}
+    for name in EXPLORERS:
+        explorer_cell(playground, name)
+        found = Axe().run(playground, context=".cnncourse-explorer")  # those near it as well
+        serious |= {
+            f"{name}: {fault['id']}": [node["html"][:200] for node in fault["nodes"]]
+            for fault in found.response["violations"]
+            if fault["impact"] in ("serious", "critical")
+        }
     assert serious == {}

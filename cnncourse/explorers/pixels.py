@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
+from PIL import Image
 
-from cnncourse import images, messages
+from cnncourse import images, messages, sketch
 from cnncourse.explorers import Explorer
 from cnncourse.sketch import Sketch
 
@@ -15,17 +16,24 @@ CHANNELS = ("red", "green", "blue")
 
 
 @cache
-def loaded(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph (H, W, 3) and a smaller one to be shown; read once, since moves are many."""
-    photo = images.photo(name)
-    return photo, images.resize_to(photo, longest_px=640)
+def loaded(name: str) -> np.ndarray:
+    """The photograph (H, W, 3); read once, since moves are many."""
+    return images.photo(name)
+
+
+@cache
+def shown_small(name: str) -> tuple[float, Image.Image]:
+    """How much smaller the photograph is on the page, and the picture of it."""
+    height, width, _ = loaded(name).shape
+    scale = min(480 / width, 330 / height)
+    size = {"width_px": width * scale, "height_px": height * scale}
+    return scale, sketch.stretched(loaded(name), **size)
 
 
 class Window(NamedTuple):
     """SIZE_PX x SIZE_PX values of one channel, and where in the photograph they are."""
 
     photo: str
-    shape: tuple[int, int]  # height and width of the photograph
     channel: str
     row: int
     column: int
@@ -37,23 +45,21 @@ def window(photo: str, channel: str, row: int, column: int) -> Window:
 
     Raises ValueError where the window would stick out.
     """
-    pixels, _ = loaded(photo)
+    pixels = loaded(photo)
     height, width, _ = pixels.shape
     for name, came, length in [("row", row, height), ("column", column, width)]:
         if not 0 <= came <= length - SIZE_PX:
             rule = f"must be from 0 to {length - SIZE_PX}, or the window sticks out of {photo}"
             raise ValueError(messages.refusal(name, came, rule, attempt=f"{name}=0"))
     values = pixels[row : row + SIZE_PX, column : column + SIZE_PX, CHANNELS.index(channel)]
-    return Window(photo, (height, width), channel, row, column, values)
+    return Window(photo, channel, row, column, values)
 
 
 def draw(shown: Window) -> Sketch:
     """Photograph with a frame around the window; its numbers beside it, with rows and columns."""
     page = Sketch(840, 360)
-    height, width = shown.shape
-    scale = min(480 / width, 330 / height)
-    _, small = loaded(shown.photo)
-    page.image(small, 0, 15, width_px=width * scale, height_px=height * scale, smooth=True)
+    scale, picture = shown_small(shown.photo)
+    page.paste(picture, 0, 15)
     left, top, side = shown.column * scale, 15 + shown.row * scale, SIZE_PX * scale
     page.frame(left - 4, top - 4, side + 8, side + 8, color="white", line_px=5)
     page.frame(left - 3, top - 3, side + 6, side + 6, line_px=3)
@@ -82,7 +88,7 @@ def explorer() -> Explorer:
     row, column = widgets.IntSlider(82, max=999), widgets.IntSlider(144, max=999)
 
     def fit_sliders(controls: dict) -> None:
-        height, width, _ = loaded(controls["photo"].value)[0].shape
+        height, width, _ = loaded(controls["photo"].value).shape
         row.max, column.max = height - SIZE_PX, width - SIZE_PX
 
     return Explorer(

@@ -13,7 +13,7 @@ def test_the_windows_values_are_the_photographs(channel, axis):
 
 def test_the_sentence_tells_place_range_and_mean():
     values = np.arange(64).reshape(8, 8)
-    shown = pixels.Window("chelsea", (300, 451), "red", row=3, column=4, values=values)
+    shown = pixels.Window("chelsea", "red", row=3, column=4, values=values)
     assert pixels.sentence(shown) == (
         "red, 8 x 8 px from row 3 and column 4: values 0 to 63, mean 31.5"
     )
