@@ -8,7 +8,7 @@ BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 ROOT_FLAG = $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 READY := .venv/.ready
 
-.PHONY: help lab test run full bench save clean
+.PHONY: help lab test run full bench mutate save clean
 
 help:
 	@echo "make lab    open the lessons in JupyterLab"
@@ -16,6 +16,7 @@ help:
 	@echo "make run    execute every lesson on its quick budget into build/"
 	@echo "make full   the long tests, and every lesson on its full budget"
 	@echo "make bench  measure speed, side by side"
+	@echo "make mutate change one thing at a time in what is taught first: does a test see it? (long)"
 	@echo "make save   execute the lessons and write them back into notebooks/"
 
 $(READY): pyproject.toml
@@ -45,6 +46,9 @@ full: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench.py
+
+mutate: $(READY)
+	$(BIN)/python tests/mutate.py --jobs 2
 
 save: $(READY)
 	$(BIN)/cnncourse save

@@ -221,7 +221,7 @@ class Sketch:
     def jpeg(self) -> bytes:
         """The canvas as a JPEG, at once, for a picture that follows a slider.
 
-        4 ms where a PNG takes 16 (numbers) to 60 (a photograph), on two cores.
+        3 ms where a PNG takes 16 (numbers) to 60 (a photograph).
         """
         buffer = io.BytesIO()
         self.canvas.save(buffer, "jpeg", quality=88)

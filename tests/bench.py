@@ -6,16 +6,30 @@ The best of several rounds is taken, the two sides in turn, since machines are s
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
-from cnncourse import augment, data, training
-from cnncourse.explorers import digits, pixels
+from cnncourse import augment, data, ops, training
+from cnncourse.explorers import (
+    convolution_arithmetic,
+    cost,
+    digits,
+    filter_lab,
+    pixels,
+    receptive_field,
+    shift,
+    sliding_window,
+    transposed,
+)
 from cnncourse.models.simple import SimpleCNN
 
 ROUNDS = 3
 BATCH_SIZE = 64
+MOST_TIMES_TORCH = {"im2col": 6, "direct": 15, "fft": 0, "winograd": 0}  # 0: no goal was set
 
 
 def best_seconds(*sides: Callable[[], object]) -> list[float]:
@@ -49,8 +63,38 @@ def fitted_epoch(split: data.Split, augmentation: augment.Affine | None = None) 
     training.fit(model, split, few, optimizer=optimizer, augmentation=augmentation, **options)
 
 
+def convolution_methods() -> None:
+    """Each NumPy method beside torch, on one thread: (8, 64, 56, 56) by (64, 64, 3, 3)."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(8, 64, 56, 56)).astype(np.float32)
+    kernels = rng.normal(size=(64, 64, 3, 3)).astype(np.float32)
+    tensors = torch.from_numpy(images), torch.from_numpy(kernels)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1), torch.inference_mode():
+        reference, *seconds = best_seconds(
+            lambda: F.conv2d(*tensors, padding=1),
+            *(
+                partial(ops.conv2d, images, kernels, padding=1, method=method)
+                for method in MOST_TIMES_TORCH
+            ),
+        )
+        (loops,) = best_seconds(
+            lambda: ops.conv2d(images[:1, :, :4, :4], kernels[:4], method="loops")
+        )
+    torch.set_num_threads(threads)
+    print(f"convolution (8, 64, 56, 56) by (64, 64, 3, 3), torch: {1000 * reference:.0f} ms")
+    for (method, most), spent in zip(MOST_TIMES_TORCH.items(), seconds, strict=True):
+        goal = f" (at most {most})" if most else ""
+        print(f"  {method}: {1000 * spent:.0f} ms, {spent / reference:.1f} times torch's{goal}")
+    parts = (8 * 56 * 56 * 64) / (2 * 2 * 4)  # as many outputs as the part that was timed
+    times = loops * parts / reference
+    print(f"  loops: {loops * parts:.0f} s, scaled up from a part, {times:.0f} times torch's")
+
+
 def main() -> None:
     """Print every measurement."""
+    convolution_methods()
     started = time.perf_counter()
     data.load("mnist")
     first = time.perf_counter() - started
@@ -68,13 +112,25 @@ def main() -> None:
     print(f"  through fit: {fitted:.2f} s, {fitted / plain:.2f} times the plain loop")
     print(f"  and augmented: {augmented:.2f} s, {augmented / plain:.2f} times the plain loop")
 
-    explorers = {
-        "pixels": pixels.explorer(),
-        "digits": digits.explorer(SimpleCNN(), split, black=0),
-    }
-    for name, explorer in explorers.items():
+    explorers = [
+        digits.explorer(SimpleCNN(), split, black=0),
+        *(
+            module.explorer()
+            for module in (
+                pixels,
+                sliding_window,
+                convolution_arithmetic,
+                transposed,
+                cost,
+                filter_lab,
+                shift,
+                receptive_field,
+            )
+        ),
+    ]
+    for explorer in explorers:
         (seconds,) = best_seconds(explorer.refresh)
-        print(f"explorer {name}: {1000 * seconds:.0f} ms from a control's change to the picture")
+        print(f"explorer {explorer.name}: {1000 * seconds:.0f} ms from a control to the picture")
 
 
 if __name__ == "__main__":
