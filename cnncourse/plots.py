@@ -101,20 +101,6 @@ def draw_frame(ax: Axes, *, row: int, column: int, size_px: int) -> None:
     ax.add_patch(Rectangle(corner, size, size, fill=False, color=RED, linewidth=2))
 
 
-def draw_pixels(ax: Axes, values: np.ndarray, *, decimals: int = 0) -> None:
-    """Small gray image (H, W) with each pixel's value written on it.
-
-    White is 255 for whole numbers and for what goes beyond 1, else 1.
-    """
-    white = 255 if np.issubdtype(values.dtype, np.integer) or values.max() > 1 else 1
-    ax.imshow(values, cmap="gray", vmin=0, vmax=white)
-    middle = white / 2
-    for (y, x), value in np.ndenumerate(values):
-        color = "black" if value > middle else "white"
-        ax.text(x, y, f"{value:.{decimals}f}", ha="center", va="center", color=color, fontsize=8)
-    ax.set(xticks=[], yticks=[])
-
-
 def draw_curves(
     ax: Axes, curves: dict[str, Sequence[float]], *, ylabel: str, epochs: int | None = None
 ) -> None:

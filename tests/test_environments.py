@@ -220,7 +220,7 @@ FAULTS = [
     (unnamed, CONDA[1], "pytorch-cpu", "pytorch", "binder/environment.yml: pytorch-cpu is missing"),
     (unnamed, "pyproject.toml", '"scikit-image', '"scikit-learn', "pyproject.toml: scikit-image"),
     (unnamed, "cnncourse/new.py", None, "def f():\n    import jax.numpy", "jax is missing, cnnc"),
-    (unnamed, "notebooks/99.ipynb", None, notebook("%time 1", "import PIL"), "pillow is missing"),
+    (unnamed, "notebooks/99.ipynb", None, notebook("%time 1", "import yaml"), "pyyaml is missing"),
     (drifted, CONDA[0], "python=3.12", "python=3.13", "two Pythons: ['3.12', '3.13']"),
     (drifted, CONDA[1], "python=3.12", "python=3.10", "Python 3.10 is too old"),
     (drifted, CONDA[0], "filelock>=3.20.3", "filelock", "filelock without a bound"),

@@ -138,6 +138,36 @@ def test_a_lesson_proves_what_it_says(path):
     assert unproven(path.stem, nbformat.read(path, 4)) == []
 
 
+# Runs the cells of a notebook until one imports torch, which cannot be imported here.
+WITHOUT_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("torch is not there")
+sys.meta_path.insert(0, NoTorch())
+import nbformat
+from IPython.core.interactiveshell import InteractiveShell
+shell, count = InteractiveShell.instance(), 0
+for cell in nbformat.read(sys.argv[1], 4).cells:
+    if cell.cell_type == "code" and "import torch" in cell.source:
+        break
+    if cell.cell_type == "code":
+        count += 1
+        shell.run_cell(cell.source.replace('budget = "quick"', 'budget = "smoke"')).raise_error()
+print("cells without torch:", count)
+"""
+ON_ARRAYS = [path for name, path in LESSONS.items() if "01" <= name[:2] <= "05"]
+
+
+@pytest.mark.parametrize("path", ON_ARRAYS, ids=lambda path: path.stem)
+def test_a_lesson_on_arrays_needs_no_torch_before_it_compares(path):
+    command = [sys.executable, "-W", "ignore", "-c", WITHOUT_TORCH, str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=path.parent)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    assert int(run.stdout.rsplit("cells without torch: ", 1)[1]) >= 20
+
+
 @each_lesson
 def test_a_lesson_kept_its_budget_when_it_was_saved(path):
     costs = nbformat.read(path, 4).metadata["cnncourse"]

@@ -102,28 +102,6 @@ def test_a_frame_stands_around_its_pixels(ax):
         assert top < 30 - 0.5 < 37 + 0.5 < bottom
 
 
-@pytest.mark.parametrize(
-    ("values", "white"),
-    [
-        (np.array([[0, 255]]), 255),
-        (np.array([[0, 1]], dtype=np.uint8), 255),  # a dark photograph stays dark
-        (np.array([[0.0, 1.0]]), 1),
-        (np.array([[0.0, 200.0]]), 255),
-    ],
-)
-def test_pixels_are_gray_up_to_white(ax, values, white):
-    plots.draw_pixels(ax, values)
-    assert ax.images[0].get_clim() == (0, white)
-    assert ax.images[0].get_cmap().name == "gray"
-
-
-def test_every_pixel_has_its_value_written_in_the_colour_that_shows(ax):
-    plots.draw_pixels(ax, np.array([[0.0, 0.25], [0.5, 1.0]]), decimals=2)
-    assert texts(ax) == ["0.00", "0.25", "0.50", "1.00"]
-    assert [text.get_position() for text in ax.texts] == [(0, 0), (1, 0), (0, 1), (1, 1)]
-    assert [text.get_color() for text in ax.texts] == ["white", "white", "white", "black"]
-
-
 def test_curves_count_their_epochs_from_one(ax):
     plots.draw_curves(ax, {"train": [3, 2], "validation": [4, 1]}, ylabel="loss", epochs=5)
     for line, values in zip(ax.lines, [[3, 2], [4, 1]], strict=True):
