@@ -300,7 +300,10 @@ def main() -> int:
         work = random.Random(options.seed).sample(work, min(options.sample, len(work)))
     counted = [mutant for mutant in work if not is_equivalent(mutant)]
     counts, lived = Counter(mutant.module for mutant in counted), Counter[str]()
-    limits = {module: 10 + 5 * seconds_unchanged(module) for module in counts}
+    asked = {module: frozenset(chain(*its_tests(module))) for module in counts}
+    once = {tests: module for module, tests in asked.items()}  # modules of a package share theirs
+    unchanged = {tests: seconds_unchanged(module) for tests, module in once.items()}
+    limits = {module: 10 + 5 * unchanged[asked[module]] for module in counts}
     for mutant in survivors(counted.copy(), limits, options.jobs):
         lived[mutant.module] += 1
         print(f"\r{mutant.module}:{mutant.line}: {mutant.change}\n    {mutant.text}", flush=True)

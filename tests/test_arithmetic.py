@@ -222,6 +222,7 @@ def test_a_full_connection_needs_1755_times_the_parameters_of_a_convolution():
 def test_three_kernels_of_3_weigh_27_c_squared_one_of_7_weighs_49():
     assert 3 * conv2d_parameters(10, 10, kernel_size=3, bias=False) == 27 * 10**2
     assert conv2d_parameters(10, 10, kernel_size=7, bias=False) == 49 * 10**2
+    assert isinstance(conv2d_parameters(10, 10, kernel_size=7), int)
 
 
 def test_depthwise_separable_saves_a_factor_of_8_69():
@@ -376,6 +377,11 @@ REFUSED = [
         transposed_output_size,
         {"size": 2, "kernel_size": 3, "padding": 2},
         "padding=2: takes 4 px from an output of 4 px, and nothing is left. Try: padding=1.",
+    ),
+    (
+        transposed_output_size,
+        {"size": 1, "kernel_size": 5, "padding": 3},
+        "padding=3: takes 6 px from an output of 5 px, and nothing is left. Try: padding=2.",
     ),
     (
         transposed_output_size,
