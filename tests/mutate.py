@@ -45,6 +45,8 @@ EQUIVALENT = {
     ("cnncourse/filters.py", "dtype.kind", "'buif' -> 'buif~'"): "no kind of dtype is called ~",
     ("cnncourse/filters.py", "counts = ", "Gt -> GtE"): "for an entry of just 1e-9: rounding's say",
     ("cnncourse/filters.py", "counts.argmax()", "Lt -> LtE"): "0 only where all is 0, and so is -0",
+    ("cnncourse/ops/checks.py", "images.ndim > 4", "Gt -> GtE"): "2, 3 and 4 never come so far",
+    ("cnncourse/ops/checks.py", "images.ndim > 4", "4 -> 3"): "likewise",
     ("cnncourse/images.py", "or 1) * 255", "1 -> 2"): "where all are low, 0 is divided by it",
     ("cnncourse/images.py", "if scale >= 1", "GtE -> Gt"): "at 1 the mean of a pixel is the pixel",
 }

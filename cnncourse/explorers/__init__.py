@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Callable
+from threading import RLock
 from typing import Any
 
 import anywidget
@@ -91,6 +92,7 @@ class Explorer(widgets.VBox):
         self.picture, self.message = widgets.HTML(), widgets.HTML()
         self.drawn: Sketch | bytes = b""
         self.words, self.adjusting = "", False
+        self.lock = RLock()  # a kernel may bring two moves at once, each in a thread of its own
         for label, control in controls.items():
             control.description = control.description or label.replace("_", " ")
             control.style.description_width = "110px"
@@ -107,22 +109,28 @@ class Explorer(widgets.VBox):
 
     def player(self, slider: widgets.IntSlider, interval_ms: int) -> widgets.HBox:
         """The slider with a play button before it; the browser moves it, this kernel follows."""
-        button = widgets.Play(min=slider.min, max=slider.max, interval=interval_ms)
+        button = widgets.Play(  # its value too: the browser gives it to the slider at once
+            value=slider.value, min=slider.min, max=slider.max, interval=interval_ms
+        )
         for limit in ("min", "max"):
             widgets.link((slider, limit), (button, limit))
         widgets.jslink((button, "value"), (slider, "value"))
         return widgets.HBox([slider, button])
 
     def refresh(self, _change: object = None) -> None:
-        """Compute and draw for the controls as they stand."""
-        if self.adjusting:
-            return
-        self.adjusting = True
-        try:
-            self.adjust(self.controls)
-        finally:
-            self.adjusting = False
-        values = {label: control.value for label, control in self.controls.items()}
+        """Compute and draw for the controls as they stand; what comes meanwhile waits its turn."""
+        with self.lock:
+            if self.adjusting:
+                return
+            self.adjusting = True
+            try:
+                self.adjust(self.controls)
+            finally:
+                self.adjusting = False
+            self.show({label: control.value for label, control in self.controls.items()})
+
+    def show(self, values: dict[str, Any]) -> None:
+        """Picture and words for these values; or why there are none."""
         try:
             result = self.compute(**values)
         except ValueError as error:

@@ -173,7 +173,7 @@ def legend(page: Sketch, x: float, y: float, rows: dict[str, tuple[int, int, int
 
 def draw(shown: Window) -> Sketch:
     """The padded picture with the window on it, the output as far as it has come, the formula."""
-    page = Sketch(780, 536)
+    page = Sketch(840, 536)
     draw_picture(page, shown)
     draw_output(page, shown)
     meanings = {"under a tap of the kernel": TAP, "padding": BORDER, "never under a tap": UNREAD}
@@ -259,7 +259,7 @@ def explorer() -> Explorer:
         window_at,
         draw,
         sentence,
-        width_px=780,
+        width_px=840,
         adjust=adjust,
         play="step",
         size=widgets.IntSlider(6, 3, 10),

@@ -19,7 +19,7 @@ from cnncourse import messages, ops
 from cnncourse.explorers import Explorer
 from cnncourse.sketch import GRAY, PALE, Sketch
 
-METHODS = ("loops", "direct", "im2col", "fft", "winograd")
+METHODS = ("loops", "views", "im2col", "fft", "winograd")
 PART_MACS = 3000  # of the loops, which would take seconds for the whole layer
 PATIENCE_MS = 8  # no third measurement of what took longer
 BYTES = 4  # of a float32
@@ -92,7 +92,7 @@ def frequencies(kernel_size: int, size_px: int) -> int:
 def correlate_views(images: np.ndarray, kernels: np.ndarray) -> np.ndarray:
     """(C, H, W), (O, C, h, w) -> (O, H', W'), without a copy of the windows.
 
-    `ops` lets NumPy optimise the same expression: then it copies them after all, as im2col does.
+    The method "direct" of `ops` copies a row of them at a time, for the speed of a matrix product.
     """
     windows = sliding_window_view(images, kernels.shape[2:], axis=(1, 2))
     return np.einsum("cyxhw,ochw->oyx", windows, kernels)
@@ -114,11 +114,11 @@ def fastest_ms(run: Callable[[], object]) -> float:
 def measured_ms(method: str, padded: np.ndarray, kernels: np.ndarray) -> float:
     """Milliseconds of a method on one padded image (C, H, W).
 
-    direct is measured on one output channel, the loops on a part of one row, and both scaled up:
+    Views are measured on one output channel, the loops on a part of one row, and both scaled up:
     every output costs them the same.
     """
     channels, kernel_size = kernels.shape[1], kernels.shape[2]
-    if method == "direct":
+    if method == "views":
         return len(kernels) * fastest_ms(partial(correlate_views, padded, kernels[:1]))
     if method == "loops":
         places = padded.shape[1] - kernel_size + 1
@@ -172,6 +172,11 @@ def length(value: float, least: float, scale: str) -> float:
     return 0.0 if value <= 0 else math.log10(value) - decade_below(least)
 
 
+def full_width(lengths: list[float], scale: str) -> float:
+    """Length that fills the width; a decade at least, since one line alone says nothing."""
+    return max(*lengths, 1.0) if scale == "logarithmic" else max(lengths) or 1.0
+
+
 def decade_below(value: float) -> int:
     """The largest whole power of ten below a positive value."""
     return math.ceil(math.log10(value)) - 1
@@ -186,7 +191,7 @@ def panels(shown: Costs) -> dict[str, dict[str, tuple[float, str]]]:
             cells = [(0.0, "only for 3×3 kernels")] * 3
         else:
             held = f"{cost.extra_bytes:,} bytes" if cost.extra_bytes else "none"
-            part = ", from a part" if name in ("loops", "direct") else ""
+            part = ", from a part" if name in ("loops", "views") else ""
             cells = [
                 (cost.multiplications, f"{cost.multiplications:,}"),
                 (cost.extra_bytes, held),
@@ -208,7 +213,7 @@ def draw(shown: Costs) -> Sketch:
             name: (length(value, least, shown.scale), words)
             for name, (value, words) in rows.items()
         }
-        limit = max(reach for reach, _ in bars.values()) or 1.0
+        limit = full_width([reach for reach, _ in bars.values()], shown.scale)
         note = ", each line ten times the one before" if shown.scale == "logarithmic" else ""
         page.text(left, top + 16, f"{title}{note}", anchor="lm", bold=True)
         for decade in range(math.floor(limit) + 1) if note else (0,):

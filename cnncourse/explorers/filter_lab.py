@@ -242,10 +242,15 @@ def follow(controls: dict, before: dict) -> None:
 
 
 def suited(view: str, kernel: np.ndarray) -> str:
-    """The view itself, or a better one: signs for a kernel that sums to 0, gray for others."""
+    """The view itself, or a better one: signs for a kernel that sums to 0, gray for others.
+
+    Directions are kept for slopes alone.
+    """
+    if view == "orientation" and own_degrees(kernel) is not None:
+        return view
     if abs(kernel.sum()) < 1e-9:
-        return "signed" if view == "gray" else view
-    return "gray" if view in ("signed", "orientation") else view
+        return "absolute" if view == "absolute" else "signed"
+    return "absolute" if view == "absolute" else "gray"
 
 
 def computer() -> Callable[..., Filtered]:
@@ -279,7 +284,7 @@ def explorer(photo: str = "chelsea", kernel: str = "sobel x", view: str = "signe
     def adjust(controls: dict) -> None:
         follow(controls, before)
 
-    return Explorer(
+    lab = Explorer(
         "FilterLab",
         computer(),
         draw,
@@ -291,5 +296,10 @@ def explorer(photo: str = "chelsea", kernel: str = "sobel x", view: str = "signe
         view=widgets.Dropdown(options=VIEWS, value=view),
         normalise=widgets.Checkbox(True, description="normalise the colours"),
         weights=typed.typed_grid(filters.SOBEL_X, rows=5),
-        upload=widgets.FileUpload(accept="image/*", description="upload a picture"),
+        upload=widgets.FileUpload(
+            accept="image/*", description="upload a picture", tooltip="PNG, JPEG and others"
+        ),
     )
+    for control in lab.controls.values():
+        control.layout.width = "330px"  # two beside each other: the picture stays in sight
+    return lab

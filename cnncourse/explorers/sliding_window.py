@@ -98,7 +98,7 @@ def draw(shown: Step) -> Sketch:
     page.grid(shown.feature_map, 520, 36, cell_px=cell)
     page.frame(520 + shown.column * cell, 36 + shown.row * cell, cell, cell)
     lines = written_sum(shown)
-    spacing = min(24.0, 120 / len(lines))
+    spacing = min(24.0, 100 / len(lines))
     page.text(20, 310, "products, row by row, and the sum so far", anchor="lm", bold=True)
     for number, line in enumerate(lines):
         size = min(15, round(0.65 * spacing), round(1350 / len(line)))

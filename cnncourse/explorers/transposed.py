@@ -101,7 +101,7 @@ def formula(shown: Stamps) -> list[str]:
 
 def draw(shown: Stamps) -> Sketch:
     """The picture on the left, the canvas with the number of contributions on the right."""
-    page = Sketch(780, 496)
+    page = Sketch(840, 496)
     draw_picture(page, shown)
     draw_canvas(page, shown)
     page.text(20, 386, "in every cell: how many", anchor="lm")
@@ -166,14 +166,18 @@ def explorer() -> Explorer:
     """Every argument of nn.ConvTranspose2d; step through the stamps, or let it play."""
 
     def adjust(controls: dict) -> None:
-        controls["step"].max = controls["size"].value ** 2
+        step = controls["step"]
+        finished = step.value == step.max
+        step.max = controls["size"].value ** 2
+        if finished:
+            step.value = step.max
 
     return Explorer(
         "TransposedConvolution",
         stamps_at,
         draw,
         sentence,
-        width_px=780,
+        width_px=840,
         adjust=adjust,
         play="step",
         interval_ms=500,

@@ -245,7 +245,7 @@ def test_taps_padding_and_unread_pixels_have_their_colours():
 
 def test_pictures_have_one_size():
     pages = [draw(window(**changed)) for changed in ({}, {"size": 3, "step": 1}, {"padding": 4})]
-    assert {page.canvas.size for page in pages} == {(SCALE * 780, SCALE * 536)}
+    assert {page.canvas.size for page in pages} == {(SCALE * 840, SCALE * 536)}
 
 
 def test_the_explorer_opens_on_a_walk_that_rounds_down():

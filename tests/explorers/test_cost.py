@@ -20,7 +20,7 @@ def quick(monkeypatch):
 
 
 def test_windows_cost_every_weight_at_every_place():
-    for name in ("loops", "direct", "im2col"):
+    for name in ("loops", "views", "im2col"):
         assert cost.multiplications(name, **LAYER) == 2 * 2 * 9 * 16
     macs = arithmetic.conv2d_macs(16, 16, kernel_size=5, output_size=(12, 12))
     assert cost.multiplications("im2col", kernel_size=5, channels=16, size_px=12) == macs
@@ -33,7 +33,7 @@ def test_winograd_costs_16_a_tile_and_pair_of_channels(size_px, tiles):
 
 
 def test_winograd_saves_2_25_times_on_even_sizes():
-    window, tile = (cost.multiplications(name, **LAYER) for name in ("direct", "winograd"))
+    window, tile = (cost.multiplications(name, **LAYER) for name in ("views", "winograd"))
     assert window / tile == 2.25
 
 
@@ -69,7 +69,7 @@ def test_tiles_of_image_and_output_and_kernels_are_held():
 
 
 def test_loops_and_views_hold_nothing():
-    assert [cost.extra_values(name, **LAYER) for name in ("loops", "direct")] == [0, 0]
+    assert [cost.extra_values(name, **LAYER) for name in ("loops", "views")] == [0, 0]
 
 
 # --- measured -------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_part_is_never_more_than_the_row(monkeypatch):
     monkeypatch.setattr(cost, "fastest_ms", lambda run: float(run().size))
     padded, kernels = np.zeros((1, 4, 4)), np.zeros((1, 1, 1, 1))
     assert cost.measured_ms("loops", padded, kernels) == 4 * 16 / 4  # the row of 4, of 16 places
-    many = cost.measured_ms("direct", np.zeros((2, 6, 6)), np.zeros((2, 2, 3, 3)))
+    many = cost.measured_ms("views", np.zeros((2, 6, 6)), np.zeros((2, 2, 3, 3)))
     assert many == 2 * 16  # one output channel of 16 places, twice
 
 
@@ -204,10 +204,10 @@ def test_where_winograd_is_not_marked_its_bars_say_why_they_are_empty(quick):
 
 def test_the_panels_say_what_was_measured_on_a_part_and_what_needs_nothing(quick):
     rows = cost.panels(cost.costs(3, 2, 4, "fft", "linear"))
-    assert rows["extra memory"]["direct"] == (0, "none")
+    assert rows["extra memory"]["views"] == (0, "none")
     assert rows["extra memory"]["im2col"] == (4 * 288, "1,152 bytes")
     assert rows["time here, for one image"]["loops"] == (1.0, "≈ 1.00 ms, from a part")
-    assert rows["time here, for one image"]["direct"] == (10.0, "≈ 10.0 ms, from a part")
+    assert rows["time here, for one image"]["views"] == (10.0, "≈ 10.0 ms, from a part")
     assert rows["time here, for one image"]["im2col"] == (100.0, "≈ 100 ms")
     assert rows["multiplications"]["winograd"] == (256, "256")
 
@@ -226,6 +226,19 @@ def test_a_time_has_about_three_digits(milliseconds, words):
 )
 def test_a_bar_is_as_long_as_its_value_or_as_its_decades(value, scale, expected):
     assert cost.length(value, 10, scale) == expected
+
+
+@pytest.mark.parametrize(
+    ("lengths", "scale", "expected"),
+    [
+        ([0.0, 0.4, 0.6], "logarithmic", 1.0),
+        ([0.0, 2.5, 0.6], "logarithmic", 2.5),
+        ([0.0, 0.4, 0.6], "linear", 0.6),
+        ([0.0, 0.0], "linear", 1.0),
+    ],
+)
+def test_a_logarithmic_scale_shows_a_whole_decade_at_least(lengths, scale, expected):
+    assert cost.full_width(lengths, scale) == expected
 
 
 @pytest.mark.parametrize(("value", "power"), [(11, 1), (10, 0), (9, 0), (1, -1), (0.05, -2)])

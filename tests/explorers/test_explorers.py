@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import threading
+import time
 
 import ipywidgets as widgets
 import numpy as np
@@ -79,6 +81,27 @@ def test_moving_a_control_changes_picture_and_words():
     assert explorer.picture.value != before[1]
     explorer.controls["sign"].value = True
     assert explorer.words == "the root is -3 & real"
+
+
+def test_two_moves_at_once_end_with_the_picture_of_both():
+    slow_began, started = threading.Event(), threading.Event()
+
+    def compute(first: int, second: int) -> tuple[int, int]:
+        if started.is_set() and not slow_began.is_set():
+            slow_began.set()
+            time.sleep(0.2)  # the older move takes longer than the newer one
+        return first, second
+
+    sliders = {name: widgets.IntSlider(0, 0, 9) for name in ("first", "second")}
+    explorer = Explorer("Two", compute, lambda pair: Sketch(9, 9), str, **sliders)
+    started.set()
+    older = threading.Thread(target=lambda: setattr(sliders["first"], "value", 1))
+    older.start()
+    assert slow_began.wait(5)
+    sliders["second"].value = 2
+    older.join()
+    assert explorer.words == "(1, 2)"
+    assert "(1, 2)" in explorer.message.value
 
 
 def test_what_is_refused_is_said_and_the_picture_stays():
@@ -190,6 +213,15 @@ def test_every_control_is_described_and_answers_to_the_keyboard(name):
     for control in EXPLORERS[name]().controls.values():
         assert control.description
         assert isinstance(control, BY_KEYBOARD)
+
+
+@pytest.mark.parametrize("name", ["sliding_window", "convolution_arithmetic", "transposed"])
+def test_a_player_begins_where_its_slider_stands(name):
+    explorer = EXPLORERS[name]()
+    panel = explorer.children[0].children
+    slider, button = next(part.children for part in panel if isinstance(part, widgets.HBox))
+    assert slider is explorer.controls["step"]
+    assert (button.value, button.min, button.max) == (slider.value, slider.min, slider.max)
 
 
 # --- Predict --------------------------------------------------------------------------------------

@@ -305,6 +305,24 @@ def test_the_view_follows_the_kernel_and_may_be_changed_after():
     controls["view"].value = "absolute"
     controls["kernel"].value = "laplacian"
     assert controls["view"].value == "absolute"
+    controls["kernel"].value = "box 3"
+    assert controls["view"].value == "absolute"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "view"),
+    [
+        ("scharr y", "orientation"),
+        ("laplacian", "signed"),
+        ("gabor edge", "signed"),
+        ("box 3", "gray"),
+    ],
+)
+def test_the_view_of_directions_is_left_for_a_kernel_without_one(kernel, view):
+    explorer = filter_lab.explorer(view="orientation")
+    explorer.controls["kernel"].value = kernel
+    assert explorer.controls["view"].value == view
+    assert 'role="status"' in words(explorer)
 
 
 def test_a_direction_that_is_not_there_is_refused_in_words():
@@ -385,6 +403,12 @@ def test_a_page_without_a_kernel_has_one_line_and_a_picture():
     assert data["text/plain"].startswith("FilterLab(photo='coins', kernel='sobel x', view='signed'")
     assert data["text/plain"].endswith(explorer.words)
     assert repr(filter_lab.explorer(photo="coins")) == repr(explorer)
+
+
+def test_two_controls_stand_beside_each_other():
+    explorer = filter_lab.explorer()
+    widths = [int(part.layout.width[:-2]) for part in explorer.controls.values()]
+    assert 2 * (max(widths) + 4) <= explorer.width_px  # a margin of 2 px on each side
 
 
 def test_every_control_has_a_description():

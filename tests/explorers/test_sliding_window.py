@@ -93,6 +93,16 @@ def test_every_step_is_another_picture():
     assert len(pictures) == 9
 
 
+def test_the_last_line_of_a_long_sum_is_above_the_edge():
+    explorer = sliding_window.explorer()
+    explorer.controls["image"].value = "\n".join(["1 2 3 4 5 6 7 8 9"] * 9)
+    explorer.controls["kernel"].value = "\n".join(["1 1 1"] * 9)
+    pixels = np.asarray(explorer.drawn.canvas.convert("L"))
+    lines = pixels[:, : pixels.shape[1] // 3].min(axis=1) < 128
+    assert lines[-len(lines) // 20 :].any()
+    assert not lines[-len(lines) // 80 :].any()
+
+
 def test_an_example_brings_its_picture_and_kernel_and_begins_anew():
     explorer = sliding_window.explorer()
     explorer.controls["step"].value = 9

@@ -121,10 +121,19 @@ def test_the_step_slider_ends_at_the_last_pixel():
     assert (shown.controls["step"].max, shown.controls["step"].value) == (1, 1)
 
 
+def test_what_is_stamped_to_the_end_stays_so_in_a_larger_picture_and_else_the_step_stays():
+    shown = explorer()
+    shown.controls["size"].value = 5
+    assert shown.controls["step"].value == 25
+    shown.controls["step"].value = 7
+    shown.controls["size"].value = 4
+    assert (shown.controls["step"].max, shown.controls["step"].value) == (16, 7)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("size", 5, "5 x 5 to 11 x 11; 16 of 25"),
+        ("size", 5, "5 x 5 to 11 x 11; 25 of 25"),
         ("kernel_size", 4, "gets 4: even"),
         ("stride", 1, "4 x 4 to 6 x 6"),
         ("stride", 3, "gets 1: even"),
