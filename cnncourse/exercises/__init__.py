@@ -5,6 +5,7 @@ does, on every case, the learner hears the sentence for that mistake.
 """
 
 import contextlib
+import copy
 import dis
 import html
 import io
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+SMALL = 16  # so many numbers of an array or tensor are shown
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's and otter's marks
 
 
@@ -89,6 +91,8 @@ class Exercise:
         if untouched(answer):
             return Feedback("not tried", f"write {self.name}, then run this cell again.")
         found = self.first_difference(answer)
+        if found is None and (changed := self.first_change(answer)):
+            return Feedback("wrong", changed)
         if found is None:
             return Feedback("right", f"{self.name} agrees with the solution on {self.cases} cases.")
         with contextlib.redirect_stdout(io.StringIO()):  # the learner's prints were shown above
@@ -120,8 +124,32 @@ class Exercise:
             if not same(got, expected):
                 where = self.describe(*self.case(number))
                 verb = "raises" if isinstance(got, Exception) else "gives"
-                return f"{where}: yours {verb} {shown(got)}; expected {shown(expected)}."
+                told = f"{where}: yours {verb} {shown(got)}; expected {shown(expected)}."
+                return told + types_alone(got, expected) + first_place(got, expected)
         return None
+
+    def first_change(self, answer: Callable) -> str | None:
+        """The smallest case in which a right answer spoils an array or a list that it was given."""
+        right = compiled(self.solution_code, self.name)
+        for number in range(self.cases):
+            for place in sorted(self.changed(answer, number) - self.changed(right, number)):
+                name = right.__code__.co_varnames[place]
+                return (
+                    f"{self.describe(*self.case(number))}: the result is right, but yours changes "
+                    f"`{name}`, which its caller may still need. Try: {name} = {name}.copy() first."
+                )
+        return None
+
+    def changed(self, function: Callable, number: int) -> set[int]:
+        """Places of the arguments, arrays and lists, that the function changes on a case."""
+        with seeded(number), contextlib.redirect_stdout(io.StringIO()):
+            arguments = self.case(number)
+            kept = {n: x for n, x in enumerate(arguments) if isinstance(x, np.ndarray | list)}
+            before = copy.deepcopy(kept)
+            if kept:
+                with contextlib.suppress(Exception):  # then nothing came out, for the solution too
+                    self.outcome(function, arguments)
+        return {place for place, value in kept.items() if not same(value, before[place])}
 
     def behaves_as(self, answer: Callable, mistake: WrongAnswer) -> bool:
         """Whether the answer gives what the mistake gives, and fails as it fails, on every case."""
@@ -187,7 +215,11 @@ def untouched(function: Callable) -> bool:
 
 
 def same(first: object, second: object) -> bool:
-    """Whether two outcomes are equal: type, shape and dtype exactly, numbers to 1e-5."""
+    """Whether two outcomes are equal: type, shape and dtype exactly, numbers to 1e-5.
+
+    A single number of NumPy is as good as Python's; a list is as good as a tuple.
+    """
+    first, second = (x.item() if isinstance(x, np.generic) else x for x in (first, second))
     if isinstance(first, Exception) or isinstance(second, Exception):
         return type(first) is type(second)
     if isinstance(first, tuple | list) and isinstance(second, tuple | list):
@@ -214,6 +246,44 @@ def same_tensors(torch: ModuleType, first: Any, second: Any) -> bool:
     return torch.allclose(first.double(), second.double(), atol=1e-5, equal_nan=True)
 
 
+def types_alone(got: object, expected: object) -> str:
+    """A sentence where the numbers agree and the types do not; else nothing."""
+    numbers = int | float | np.number | np.ndarray | tuple | list
+    if not isinstance(got, numbers) or not isinstance(expected, numbers):
+        return ""
+    try:
+        one, other = np.asarray(got, dtype=float), np.asarray(expected, dtype=float)
+    except (TypeError, ValueError, RuntimeError):  # no numbers, ragged, or tensors with gradients
+        return ""
+    came, asked = kind(got), kind(expected)
+    if not same(one, other) or came == asked:
+        return ""
+    return f" The numbers agree, the type does not: {came}, where {asked} is asked for."
+
+
+def first_place(got: object, expected: object) -> str:
+    """A sentence on where two arrays of one shape, too large to be shown, differ; else nothing."""
+    if not isinstance(got, np.ndarray) or not isinstance(expected, np.ndarray):
+        return ""
+    if got.shape != expected.shape or got.size <= SMALL or got.dtype.kind not in "biuf":
+        return ""
+    different = np.argwhere(~np.isclose(got, expected, atol=1e-5, equal_nan=True))
+    if not len(different):
+        return ""
+    place = tuple(different[0].tolist())
+    one, other = shown(got[place]), shown(expected[place])
+    return f" They differ first at {place}: {one} instead of {other}."
+
+
+def kind(outcome: object) -> str:
+    """Type of numbers in words."""
+    if isinstance(outcome, np.ndarray):
+        return f"NumPy array of {outcome.dtype}"
+    parts = outcome if isinstance(outcome, tuple | list) else ()
+    names = dict.fromkeys(type(part).__name__ for part in parts)
+    return " of ".join(filter(None, (type(outcome).__name__, " and ".join(names))))
+
+
 def said(outcome: object) -> tuple:
     """Text and notes of an error; nothing of any other outcome."""
     if not isinstance(outcome, Exception):
@@ -229,15 +299,34 @@ def shown(outcome: object) -> str:
         text, *notes = said(outcome)
         words = " ".join([text.splitlines()[0] if text else "", *notes]).rstrip(".")
         return f"{type(outcome).__name__}: {words}"
+    if isinstance(outcome, np.generic):
+        outcome = outcome.item()
     if isinstance(outcome, np.ndarray):
-        few = np.round(outcome, 4).tolist() if outcome.size <= 16 else ""
+        numbers = np.round(outcome.astype(float), 4) if outcome.dtype.kind == "f" else outcome
+        few = numbers.tolist() if outcome.size <= SMALL and outcome.dtype != object else ""
         return f"NumPy array, {outcome.dtype} {outcome.shape} {few}".rstrip()
     torch = torch_if_loaded()
     if torch and isinstance(outcome, torch.Tensor):
         kind = f"{str(outcome.dtype).removeprefix('torch.')} {tuple(outcome.shape)}"
-        if outcome.is_meta or outcome.numel() > 16:
+        if outcome.is_meta or outcome.numel() > SMALL:
             return f"{kind} on {outcome.device}"
         return f"{kind} {[round(value, 4) for value in outcome.double().flatten().tolist()]}"
     if isinstance(outcome, tuple | list):
-        return "(" + ", ".join(shown(part) for part in outcome) + ")"
-    return f"{outcome:.5g}" if isinstance(outcome, float) else repr(outcome)
+        parts = ", ".join(shown(part) for part in outcome)
+        if isinstance(outcome, list):
+            return shortened(f"[{parts}]")
+        return shortened(f"({parts},)" if len(outcome) == 1 else f"({parts})")
+    return f"{outcome:.5g}" if isinstance(outcome, float) else shortened(named(outcome))
+
+
+def named(outcome: object) -> str:
+    """The repr of an outcome, or what it is where that is an address in memory."""
+    if callable(outcome) and hasattr(outcome, "__name__"):
+        return f"the function {outcome.__name__} (are its brackets missing?)"
+    words = repr(outcome)
+    return f"something of type {type(outcome).__name__}" if words.startswith("<") else words
+
+
+def shortened(words: str) -> str:
+    """At most 300 characters."""
+    return words if len(words) <= 300 else words[:296] + " ..."

@@ -55,8 +55,11 @@ WHO_NEEDS_MORE = Question(
 
 
 def picture_case(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of small whole numbers and a kernel; neither is square for long."""
+    """Small whole numbers at first, neither square for long; then quarters, of all sizes."""
     rng = np.random.default_rng(number)
+    if number >= 20:
+        size = rng.integers(1, 8, 2)
+        return rng.integers(-8, 9, size) / 4, rng.integers(-3, 4, rng.integers(1, size + 1)) / 2
     shape = (2 + number % 4, 2 + (number + number // 3) % 4)
     kernel_shape = (min(shape[0], 1 + number % 3), min(shape[1], 2 + number % 2))
     image = rng.integers(0, 5, shape).astype(float)
@@ -67,8 +70,13 @@ def describe_picture(image: np.ndarray, kernel: np.ndarray) -> str:
     """Both with their numbers where they are few."""
     if image.size > 12:
         return f"image {image.shape}, kernel {kernel.shape}"
-    rows = [[[int(value) for value in line] for line in array] for array in (image, kernel)]
-    return f"image {rows[0]}, kernel {rows[1]}"
+    rows = (", ".join(f"[{written(line)}]" for line in array) for array in (image, kernel))
+    return "image [{}], kernel [{}]".format(*rows)
+
+
+def written(line: np.ndarray) -> str:
+    """Numbers as one writes them: 2, not 2.0."""
+    return ", ".join(f"{value:g}" for value in line)
 
 
 CORRELATE2D = Exercise(
@@ -171,8 +179,13 @@ def correlate2d(image, kernel):
 
 
 def channels_case(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture with channels, and kernels as deep as it."""
+    """A picture with channels, and kernels as deep as it; small whole numbers come first."""
     rng = np.random.default_rng(100 + number)
+    if number >= 12:
+        channels, *size = rng.integers(1, 6, 3)
+        kernel_size = rng.integers(1, np.array(size) + 1)
+        kernels = rng.integers(-3, 4, (rng.integers(1, 6), channels, *kernel_size)) / 2
+        return rng.integers(-8, 9, (channels, *size)) / 4, kernels
     channels, out_channels = 1 + (number + 1) % 3, 1 + (number // 2) % 4
     image = rng.integers(0, 5, (channels, 2 + number % 4, 3 + number % 3)).astype(float)
     kernels = rng.integers(-3, 4, (out_channels, channels, 1 + number % 2, 2)).astype(float)
@@ -282,8 +295,11 @@ def judged_kernel(function: Callable, arguments: tuple) -> object:
     kernel = np.asarray(kernel, dtype=float)
     if kernel.shape != (3, 3):
         return Findings(f"a kernel of shape {kernel.shape}")
+    if not np.isfinite(kernel).all():
+        return Findings("a kernel with numbers that are not finite")
     if not kernel.any():
         return Findings("a kernel of zeros, which answers 0 to everything")
+    kernel = kernel / np.abs(kernel).max()
     for sobel in (filters.SOBEL_X, filters.SOBEL_Y):
         if np.linalg.matrix_rank([kernel.ravel(), sobel.ravel()]) == 1:
             return Findings("a multiple of Sobel's kernel")
@@ -365,8 +381,8 @@ def telltale():
             """\
 def telltale():
     return np.array([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])""",
-            "That is Sobel's kernel, the one of the lesson, and it does what is asked. Find "
-            "another of your own.",
+            "That is Sobel's kernel or a multiple of it: it does what is asked, and the lesson has "
+            "shown it. Find another of your own.",
         ),
     ),
     case=lambda number: (),
@@ -381,7 +397,8 @@ def layer_case(number: int) -> tuple[int, int, int, int, int]:
     rng = np.random.default_rng(200 + number)
     height, width = (int(size) for size in rng.integers(3 + number, 6 + 4 * number, 2))
     in_channels, out_channels = (int(count) for count in rng.integers(1, 3 + number, 2))
-    return height, width, in_channels, out_channels, 1 + number % 3
+    kernel_size = 1 + number % 3 if number < 9 else int(rng.integers(1, 12))
+    return height, width, in_channels, out_channels, kernel_size
 
 
 def describe_layer(

@@ -72,7 +72,7 @@ def whole(function: Callable, arguments: tuple) -> object:
     result = function(*arguments)
     if isinstance(result, np.integer):
         return int(result)
-    return NotWhole(float(result)) if isinstance(result, float) else result
+    return NotWhole(float(result)) if isinstance(result, float | np.floating) else result
 
 
 def said(**settings: int) -> str:
@@ -93,6 +93,7 @@ PLACES = (
     (7, 3, 3, 0, 1),
     (8, 3, 4, 0, 1),
     (6, 2, 4, 0, 1),
+    (2, 2, 3, 0, 1),
 )
 
 
@@ -326,7 +327,7 @@ def keep_size(kernel_size: int, dilation: int) -> tuple[int, int]:
             "def keep_size(kernel_size, dilation):\n"
             "    return dilation * (kernel_size // 2), dilation * (kernel_size // 2)",
             "Right for odd kernels. For an even one, kernel_size // 2 on both sides is too much: "
-            "the window loses dilation * (kernel_size - 1) px in all.",
+            "a row loses dilation * (kernel_size - 1) px in all.",
         ),
         WrongAnswer(
             "def keep_size(kernel_size, dilation):\n    total = dilation * kernel_size - 1\n"
@@ -438,6 +439,7 @@ STAMPS = (
     (3, 3, 2, 1, 0),
     (3, 3, 2, 1, 1),
     (2, 1, 3, 0, 2),
+    (1, 3, 2, 0, 0),
 )
 
 

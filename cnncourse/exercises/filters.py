@@ -317,11 +317,13 @@ def product_case(number: int) -> tuple:
 def multiplied(function: Callable, arguments: tuple) -> object:
     """The kernel that column and row make: many pairs are right, their product is one."""
     pair = function(*arguments)
+    if pair is None:
+        return None
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        return pair
+        return "no pair (column, row)"
     column, row = (np.asarray(part, dtype=float) for part in pair)
     if column.ndim != 1 or row.ndim != 1:
-        return f"column {column.shape} and row {row.shape}"
+        return f"column {column.shape} and row {row.shape}, where one axis each is asked for"
     return np.outer(column, row)
 
 

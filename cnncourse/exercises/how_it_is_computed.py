@@ -40,11 +40,12 @@ WAY_BACK = Question(
 LARGER_KERNEL = Question(
     "The kernel's side grows about tenfold, from 3 to 31; its weights from 9 to 961. How does the "
     "time of the convolution by Fourier transform change?",
-    ("little", "about tenfold", "about hundredfold"),
-    answer="little",
+    ("not even fourfold", "about tenfold", "about hundredfold"),
+    answer="not even fourfold",
     why=(
-        "Image and kernel are both padded to the size of the image, whatever the kernel was, and "
-        "transforms of that size are nearly all the work there is."
+        "The kernel is filled up with zeros to the size of the image, whatever it was before, and "
+        "transforms of that size are most of the work. (Rows of zeros alone are not transformed "
+        "along the row, so a small kernel still has a little less to do.)"
     ),
 )
 FEWER_MULTIPLICATIONS = Question(
@@ -87,9 +88,9 @@ def places(image_size: tuple[int, int], kernel_size: int, stride: int) -> tuple[
     return (height - kernel_size) // stride + 1, (width - kernel_size) // stride + 1
 
 
-def values(number: int, *shape: int) -> np.ndarray:
+def values(number: int, *shape: int, stream: int = 0) -> np.ndarray:
     """Small whole numbers, to be followed by hand; in later cases any numbers."""
-    rng = np.random.default_rng([number, *shape])
+    rng = np.random.default_rng([number + stream, *shape])
     if number < 8:
         return rng.integers(1, 6, size=shape).astype(float)
     return rng.normal(size=shape)
@@ -97,7 +98,7 @@ def values(number: int, *shape: int) -> np.ndarray:
 
 def told(name: str, array: np.ndarray) -> str:
     """An array with its numbers where they are few, else its shape."""
-    return f"{name}={array.tolist()}" if array.size <= 6 else f"{name} {array.shape}"
+    return f"{name}={array.round(2).tolist()}" if array.size <= 6 else f"{name} {array.shape}"
 
 
 # --- col2im ---------------------------------------------------------------------------------------
@@ -391,17 +392,22 @@ def kernel_gradient(image, grad_output, kernel_size, stride):
 
 
 def image_gradient_case(number: int) -> tuple[np.ndarray, np.ndarray, int, tuple[int, int]]:
-    """The gradient of the loss with respect to a feature map, and the kernel that made the map."""
+    """The gradient of a feature map, and the kernel that made it: from the eighth on not square."""
     image_size, kernel_size, stride = setting(number)
-    grad_output = values(number, *places(image_size, kernel_size, stride))
-    return grad_output, values(number + 100, kernel_size, kernel_size), stride, image_size
+    rows, columns = places(image_size, kernel_size, stride)
+    kernel_width = kernel_size
+    if number >= len(SETTINGS):
+        kernel_width = 1 + number % image_size[1]
+        columns = (image_size[1] - kernel_width) // stride + 1
+    kernel = values(number, kernel_size, kernel_width, stream=100)
+    return values(number, rows, columns), kernel, stride, image_size
 
 
 def describe_image_gradient(
     grad_output: np.ndarray, kernel: np.ndarray, stride: int, image_size: tuple[int, int]
 ) -> str:
     """The setting in words."""
-    arrays = f"{told('grad_output', grad_output)}, {told('kernel', np.round(kernel, 2))}"
+    arrays = f"{told('grad_output', grad_output)}, {told('kernel', kernel)}"
     return f"stride={stride}, size {image_size}, {arrays}"
 
 
@@ -649,6 +655,9 @@ class Counted:
 
     def __init__(self, value: float, notes: list[str]) -> None:
         self.value, self.notes = value, notes
+
+    def __repr__(self) -> str:
+        return f"{self.value:g}"
 
     def made(self, value: float) -> "Counted":
         """A number that notes in the same place."""

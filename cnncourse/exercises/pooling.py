@@ -1,6 +1,7 @@
 """Exercises of the lesson on pooling: its gradient, receptive fields, averages, shifts."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 
 import numpy as np
 
@@ -69,11 +70,15 @@ def small(array: np.ndarray) -> str:
 # --- the gradient of max pooling ------------------------------------------------------------------
 
 
-POOLS = ((2, 2), (2, 1), (2, 2), (3, 2), (2, 1), (3, 1), (3, 3), (2, 3))  # (kernel_size, stride)
+# (kernel_size, stride)
+POOLS = ((2, 2), (2, 1), (2, 2), (3, 2), (2, 1), (3, 1), (3, 3), (2, 3), (1, 1), (1, 2))
 
 
 def max_case(number: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Gradient, image with few different values (so that some are equal), kernel_size, stride."""
+    """Gradient, image with few different values (so that some are equal), kernel_size, stride.
+
+    Every third image is below 0 everywhere; from the tenth case on there are halves and signs.
+    """
     rng = np.random.default_rng(number)
     kernel_size, stride = POOLS[number % len(POOLS)]
     height = kernel_size + number // 2 % 4
@@ -81,7 +86,12 @@ def max_case(number: int) -> tuple[np.ndarray, np.ndarray, int, int]:
     values = 9 if number % 2 else 3
     image = rng.integers(0, values, (height, width)).astype(float)
     pooled = [(size - kernel_size) // stride + 1 for size in (height, width)]
-    return rng.integers(1, 9, pooled).astype(float), image, kernel_size, stride
+    grad_output = rng.integers(1, 9, pooled).astype(float)
+    if number % 3 == 2:
+        image = -1 - image
+    if number >= len(POOLS):
+        image, grad_output = image / 2, grad_output / 2 - 2
+    return grad_output, image, kernel_size, stride
 
 
 MAX_BACKWARD = Exercise(
@@ -207,10 +217,26 @@ def max_backward(grad_output, image, kernel_size, stride):
             "You multiply by the maximum itself. When the winner grows by 1 the maximum grows by "
             "1, however large it is: the factor is 1.",
         ),
+        WrongAnswer(
+            """\
+def max_backward(grad_output, image, kernel_size, stride):
+    grad = np.zeros(image.shape)
+    for y, x in np.ndindex(grad_output.shape):
+        top, left = y * stride, x * stride
+        largest, row, column = 0, top, left
+        for i, j in np.ndindex(kernel_size, kernel_size):
+            if image[top + i, left + j] > largest:
+                largest, row, column = image[top + i, left + j], top + i, left + j
+        grad[row, column] += grad_output[y, x]
+    return grad""",
+            "Your search for the maximum begins at 0, so where all pixels are below 0 nobody wins. "
+            "Begin at -np.inf, or at the window's first pixel.",
+        ),
     ),
     case=max_case,
     describe=lambda grad_output, image, kernel_size, stride: (
-        f"image {small(image)}, kernel_size={kernel_size}, stride={stride}"
+        f"image {small(image)}, grad_output {small(grad_output)}, "
+        f"kernel_size={kernel_size}, stride={stride}"
     ),
 )
 
@@ -348,7 +374,10 @@ LAYERS, FIELD, PICTURE, MAP, LARGEST = 5, 28, 64, 8, 3
 
 def judged(layers: Iterable[Sequence[int]]) -> str:
     """What a stack of (kernel_size, stride) achieves, against what was asked for."""
-    stack = [arithmetic.Layer(int(kernel_size), int(stride)) for kernel_size, stride in layers]
+    try:
+        stack = [arithmetic.Layer(index(kernel), index(stride)) for kernel, stride in layers]
+    except (TypeError, ValueError):
+        raise TypeError("return a list of pairs of ints, such as [(3, 2), (3, 1)]") from None
     if len(stack) != LAYERS:
         return f"{len(stack)} layers, where {LAYERS} are asked for"
     if any(layer.kernel_size > LARGEST for layer in stack):
@@ -402,31 +431,33 @@ def five_layers():
         ),
         WrongAnswer(
             "def five_layers():\n    return [(3, 2)] * 5",
-            "The field is large (63 px), but five strides of 2 leave a single unit: nothing says "
-            "where in the picture something was. Two strides are enough.",
+            "The field is large, but a single unit is left: nothing says where in the picture "
+            "something was. Two strides of 2 are enough.",
         ),
         WrongAnswer(
             "def five_layers():\n    return [(3, 1), (3, 1), (3, 1), (3, 2), (3, 2)]",
-            "The strides come late, and a stride widens only what comes after it: 13 px. Put them "
+            "13 px: a stride widens only what comes after it, so late strides do little. Put them "
             "first.",
         ),
         WrongAnswer(
             "def five_layers():\n    return [(3, 1), (3, 2), (3, 2), (3, 1), (3, 1)]",
-            "Close: 25 px. With both strides one layer earlier, one more layer profits from them.",
+            "Close: 25 px. The earlier a stride comes, the more layers profit from it; and every "
+            "kernel smaller than 3 costs some pixels.",
         ),
         WrongAnswer(
             "def five_layers():\n    return [(3, 2), (3, 1), (3, 1), (3, 1), (3, 1)]",
-            "One stride of 2 gives 1 + 2 + 4 * 4 = 19 px. There is room for another one.",
+            "19 px is what a single early stride of 2 gives: 1 + 2 + 4 * 4. There is room for "
+            "another one.",
         ),
         WrongAnswer(
             "def five_layers():\n    return [(7, 1)] * 5",
-            "Larger kernels would do it (31 px), but none may be larger than 3. They also cost: 49 "
-            "weights for a 7x7, 27 for three 3x3 that see as much.",
+            "Larger kernels see further, but none may be larger than 3. They also cost: 49 weights "
+            "for a 7x7, 27 for three 3x3 that see as much.",
         ),
         WrongAnswer(
             "def five_layers():\n    return [(3, 4), (3, 1), (3, 1), (3, 1), (3, 1)]",
-            "A 3-px kernel in steps of 4 never sees every fourth row and column. A stride must not "
-            "be larger than its kernel.",
+            "A stride must not be larger than its kernel: in steps of 4, a 3-px kernel would never "
+            "see every fourth row and column.",
         ),
         WrongAnswer(
             "def five_layers():\n    return [(3, 1)] * 14",
@@ -549,7 +580,7 @@ def shift_case(number: int) -> tuple[Callable, np.ndarray, int, int]:
     """Operation, image, pixels to the right (a multiple of the stride), stride."""
     operation, stride = OPERATIONS[number % len(OPERATIONS)]
     rng = np.random.default_rng(number)
-    shape = (2 + number // 5, stride * (3 + number // 5 % 3))
+    shape = (2 + number // 5, stride * (3 + number // 5 % 4))
     image = rng.integers(-9, 10, shape).astype(float)
     return operation, image, stride * (1 + number // 5 % 3), stride
 
@@ -635,8 +666,8 @@ def equivariance_error(operation, image, right, stride):
 def equivariance_error(operation, image, right, stride):
     moved = operation(np.roll(image, right, axis=1))
     return float(np.abs(moved - operation(np.roll(image, right, axis=1))).max())""",
-            "Both sides are the same computation, so the difference is always 0: a check that "
-            "cannot fail. One side must move the result instead of the image.",
+            "Yours is always 0, as when both sides are the same computation: a check that cannot "
+            "fail. One side must move the result instead of the image.",
         ),
     ),
     case=shift_case,

@@ -70,3 +70,48 @@ def test_a_kernel_that_will_not_do_is_told_why(kernel, found):
     assert said.text.endswith(
         f"your kernel: yours gives {found}; expected turned by 180° it is minus itself."
     )
+
+
+@pytest.mark.parametrize(
+    ("kernel", "found"),
+    [
+        (np.full((3, 3), np.inf), "a kernel with numbers that are not finite"),
+        (1e-9 * np.ones((3, 3)), "turned by 180° it is itself"),
+    ],
+)
+def test_kernels_beyond_all_measure_are_judged_too(kernel, found):
+    assert f"yours gives {found};" in exercises.TELLTALE.check(lambda: kernel).text
+
+
+@pytest.mark.parametrize(
+    "nearly",
+    [
+        lambda image, kernel: (abs(image), kernel),
+        lambda image, kernel: (np.trunc(image), kernel),
+        lambda image, kernel: (image, kernel * (max(kernel.shape[-2:]) <= 3)),
+        lambda image, kernel: (image, kernel * (kernel.shape[-1] > 1)),
+        lambda image, kernel: (image, kernel * (kernel.shape[-2] <= 2)),
+        lambda image, kernel: (image, kernel * (kernel.shape[-1] <= 2)),
+    ],
+)
+@pytest.mark.parametrize("exercise", [exercises.CORRELATE2D, exercises.MULTI_CHANNEL])
+def test_what_is_right_for_some_pictures_and_kernels_alone_is_wrong(exercise, nearly):
+    right = solution(exercise)
+    assert exercise.check(lambda *case: right(*nearly(*case))).kind == "wrong"
+
+
+def test_more_than_three_channels_come_too():
+    right = solution(exercises.MULTI_CHANNEL)
+    said = exercises.MULTI_CHANNEL.check(lambda i, k: right(i[:3], k[:, :3]))
+    assert said.kind == "wrong"
+
+
+def test_kernels_larger_than_three_are_counted_too():
+    right = solution(exercises.PARAMETERS)
+    said = exercises.PARAMETERS.check(lambda *case: right(*case[:4], min(case[4], 3)))
+    assert said.kind == "wrong"
+
+
+def test_counts_made_with_numpy_are_right():
+    right = solution(exercises.PARAMETERS)
+    assert exercises.PARAMETERS.check(lambda *case: tuple(np.array(right(*case)))).kind == "right"

@@ -131,6 +131,12 @@ def test_a_float_is_told_as_a_float_and_numpys_whole_numbers_are_welcome():
     wrong = CONV_OUT.check(lambda *settings: float(conv_out(*settings)))
     assert "yours gives 2.0 (a float); expected 2." in wrong.text
     assert CONV_OUT.check(lambda *settings: np.int64(conv_out(*settings))).kind == "right"
+    single = CONV_OUT.check(lambda *settings: np.float32(conv_out(*settings)))
+    assert "yours gives 2.0 (a float); expected 2." in single.text
+    assert KEEP_SIZE.check(lambda *settings: tuple(np.array(keep_size(*settings)))).kind == "right"
+    twos = {"stride": np.int64(2)}
+    half = GET_56.check(lambda k: twos | {"padding": np.int64((k - 1) // 2)})
+    assert half.kind == "right"
     assert repr(NotWhole(2.5)) == "2.5 (a float)"
 
 
@@ -157,6 +163,8 @@ def at_most(limit, solution):
         (CONV_OUT, lambda s, k, t, p, d: conv_out(s, k, t, min(p, 2), d)),
         (CONV_OUT, lambda s, k, t, p, d: conv_out(s, k, t, p, min(d, 2))),
         (CONV_OUT, lambda s, k, t, p, d: max(1, (s + 2 * p - d * (k - 1)) // t)),
+        (CONV_OUT, lambda s, k, t, p, d: conv_out(s, k, t, p, d) + (t > s)),
+        (TRANSPOSED, lambda n, k, s, p, o: transposed(n, k, s, p, o) + (n == 1 and s > 1)),
         (GET_56, lambda k: {"stride": 2, "padding": min(12, (k - 1) // 2)}),
         (KEEP_SIZE, lambda k, d: keep_size(k, d)[0]),
         (KEEP_SIZE, lambda k, d: keep_size(k, min(d, 4))),

@@ -1,5 +1,6 @@
 """The framework on an exercise of its own, then every record of every lesson."""
 
+import dataclasses
 import inspect
 import pkgutil
 import re
@@ -104,6 +105,83 @@ def test_prints_are_shown_up_to_the_first_difference_and_never_ours(capsys):
     assert capsys.readouterr().out == "mine 0\nmine 1\n"
 
 
+ADD = Exercise(
+    name="add",
+    task="Add them.",
+    stub="def add(first, second):\n    ...",
+    hints=("a", "b", "c"),
+    solution_code="def add(first, second):\n    return first + second",
+    wrong=(),
+    case=lambda number: (np.arange(number + 3.0), np.ones(number + 3)),
+    describe=lambda first, second: f"{len(first)} numbers",
+    cases=20,
+)
+
+
+def test_what_changes_its_arguments_is_told_which(capsys):
+    def in_place(first, second):
+        print("mine")
+        second += first
+        return second
+
+    assert ADD.check(in_place) == Feedback(
+        "wrong",
+        "3 numbers: the result is right, but yours changes `second`, which its caller may still "
+        "need. Try: second = second.copy() first.",
+    )
+    assert capsys.readouterr().out == "mine\n" * 20
+
+
+def test_a_wrong_result_comes_before_a_changed_argument():
+    def in_place(first, second):
+        second += 1
+        return second
+
+    assert "yours gives" in ADD.check(in_place).text
+
+
+def test_changes_are_allowed_where_the_solution_makes_them():
+    code = "def add(first, second):\n    first += second\n    return first"
+    in_place = dataclasses.replace(ADD, solution_code=code)
+    assert in_place.check(compiled(code, "add")).kind == "right"
+    assert in_place.check(lambda first, second: first + second).kind == "right"
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [
+        (
+            lambda first, second: (first + second).astype("float32"),
+            " The numbers agree, the type does not: NumPy array of float32, where NumPy array of "
+            "float64 is asked for.",
+        ),
+        (
+            lambda first, second: [1, 2, 3],
+            " The numbers agree, the type does not: list of int, where NumPy array of float64 is "
+            "asked for.",
+        ),
+        (lambda first, second: [1, 2, 4], "[1.0, 2.0, 3.0]."),
+        (lambda first, second: [1, [2]], "[1.0, 2.0, 3.0]."),
+        (lambda first, second: [1, None, 3], "[1.0, 2.0, 3.0]."),
+        (lambda first, second: [torch.ones(1, requires_grad=True)], "[1.0, 2.0, 3.0]."),
+        (
+            lambda first, second: first + second + 0.5 * (first == 16),
+            " They differ first at (16,): 17.5 instead of 17.",
+        ),
+        (lambda first, second: (first + second)[:16], "float64 (17,)."),
+    ],
+)
+def test_the_type_alone_or_the_first_place_is_told(answer, ending):
+    assert ADD.check(answer).text.endswith(ending)
+
+
+def test_a_float_for_an_int_is_told_where_both_are_shown_alike():
+    assert DOUBLE.check(lambda number: 2.0 * number).text == (
+        "number=0: yours gives 0; expected 0. "
+        "The numbers agree, the type does not: float, where int is asked for."
+    )
+
+
 def test_hints_rise_and_there_are_three(refused):
     assert [DOUBLE.hint(number).text.splitlines()[0] for number in (1, 2, 3)] == list(DOUBLE.hints)
     assert DOUBLE.hint() == DOUBLE.hint(1)
@@ -141,6 +219,10 @@ ONE = torch.tensor([1.0])
         (ONE.to("meta"), (ONE + 1).to("meta")),  # no numbers there: shape and type must do
         ((1, ONE), (1, ONE.clone())),
         (1.0, 1.0 + 1e-9),
+        (1.0, np.float32(1.0)),
+        (np.int64(1), 1),
+        (True, np.True_),
+        ((1, 2), [np.int8(1), np.uint16(2)]),
         (float("inf"), float("inf")),
         (np.ones(2), np.ones(2)),
         (nn.Linear(2, 3), nn.Linear(2, 3)),
@@ -164,6 +246,9 @@ def test_these_outcomes_are_the_same(first, second):
         ((1, 2), (1, 2, 3)),
         (1, 1.0),
         (1, True),
+        (1, np.float64(1)),
+        (1.0, np.int64(1)),
+        (1, np.True_),
         (1.0, 1.001),
         (np.ones(2), np.zeros(2)),
         (np.ones(2), np.ones(2, dtype=int)),
@@ -192,6 +277,17 @@ def test_these_outcomes_are_not_the_same(first, second):
         (ValueError("first line.\nsecond"), "ValueError: first line"),
         (IndexError(), "IndexError: "),
         ("text", "'text'"),
+        ([1, (2,)], "[1, (2,)]"),
+        (np.int64(3), "3"),
+        (np.float32(0.1), "0.1"),
+        (np.array([0.1], dtype=np.float32), "NumPy array, float32 (1,) [0.1]"),
+        (np.array([None, "a"]), "NumPy array, object (2,)"),
+        (np.array(["a"]), "NumPy array, <U1 (1,) ['a']"),
+        (np.ones(2).sum, "the function sum (are its brackets missing?)"),
+        ((number for number in ()), "something of type generator"),
+        (object(), "something of type object"),
+        ([7] * 1000, "[" + "7, " * 98 + "7 ..."),
+        ("x" * 1000, "'" + "x" * 295 + " ..."),
     ],
 )
 def test_an_outcome_is_shown_in_few_words(outcome, words):

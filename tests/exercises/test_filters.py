@@ -165,6 +165,8 @@ def zero_to_nan(right, down):
         (exercises.UNSHARP_MASK, lambda i, b, a: unsharp_mask(i, b, a).clip(0, 254)),
         (exercises.COLUMN_AND_ROW, lambda kernel: (kernel[:, 0], np.sign(kernel[0]))),
         (exercises.COLUMN_AND_ROW, lambda kernel: (kernel, kernel)),
+        (exercises.COLUMN_AND_ROW, lambda kernel: kernel),
+        (exercises.COLUMN_AND_ROW, lambda kernel: np.outer(*column_and_row(kernel))),
         (exercises.HIDDEN_KERNEL, lambda layer, size: hidden_kernel(layer, (2, 2))),
         (exercises.HIDDEN_KERNEL, lambda layer, size: abs(hidden_kernel(layer, size))),
         (exercises.CORNERS, lambda right, down, smooth: 0.9 * corners(right, down, smooth)),

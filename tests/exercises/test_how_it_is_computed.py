@@ -70,7 +70,7 @@ def test_both_gradients_are_autograds(kernel_size, stride, extra, seed):
 @given(channels=st.integers(1, 64), size=st.integers(1, 64))
 def test_the_explorer_counts_as_the_exercise_does(channels, size):
     layer = {"kernel_size": 3, "channels": channels, "size_px": size}
-    expected = tuple(cost.multiplications(name, **layer) for name in ("direct", "winograd"))
+    expected = tuple(cost.multiplications(name, **layer) for name in ("views", "winograd"))
     assert solution(MULTIPLICATIONS)(channels, channels, size, size) == expected
 
 
@@ -171,3 +171,37 @@ def test_a_feedback_reads_as_the_lesson_promises():
     said = KERNEL_GRADIENT.check(mistake).text.splitlines()
     assert said[0].startswith("You laid grad_output on neighbouring pixels.")
     assert said[1].startswith("stride=2, kernel_size=2, image (5, 4), grad_output=[[")
+
+
+def test_an_answer_for_square_kernels_alone_is_wrong():
+    def square(grad_output, kernel, stride, image_size):
+        side = len(kernel)
+        gradient = np.zeros(image_size)
+        for y, x in np.ndindex(grad_output.shape):
+            top, left = y * stride, x * stride
+            gradient[top : top + side, left : left + side] += grad_output[y, x] * kernel
+        return gradient
+
+    assert IMAGE_GRADIENT.check(square).kind == "wrong"
+    for number in range(IMAGE_GRADIENT.cases):
+        grad_output, kernel, stride, image_size = IMAGE_GRADIENT.case(number)
+        windows = np.lib.stride_tricks.sliding_window_view(np.empty(image_size), kernel.shape)
+        assert windows[::stride, ::stride].shape[:2] == grad_output.shape
+
+
+def test_the_first_gradients_can_be_followed_by_hand():
+    for exercise in (KERNEL_GRADIENT, IMAGE_GRADIENT):
+        for array in exercise.case(0)[:2]:
+            assert array.tolist() == array.round().tolist()
+    assert IMAGE_GRADIENT.describe(*IMAGE_GRADIENT.case(0)) == (
+        "stride=1, size (2, 3), grad_output=[[3.0, 5.0]], kernel=[[2.0, 3.0], [1.0, 1.0]]"
+    )
+
+
+def test_numbers_in_words_have_two_digits():
+    case = (np.full((1, 1), 1 / 3), np.full((1, 1), 2 / 3), 1, (1, 1))
+    assert IMAGE_GRADIENT.describe(*case).endswith("grad_output=[[0.33]], kernel=[[0.67]]")
+
+
+def test_a_counted_number_is_shown_as_a_number():
+    assert "yours gives 1;" in WINOGRAD_1D.check(lambda d, g: d[0]).text

@@ -67,6 +67,28 @@ def test_the_first_cases_fit_on_paper_and_have_ties_and_overlaps():
     assert (tied, overlapping, left_over) == (True, True, True)
 
 
+@pytest.mark.parametrize(
+    "nearly",
+    [
+        lambda grad_output, image, *window: (grad_output, abs(image), *window),
+        lambda grad_output, image, *window: (grad_output, np.trunc(image), *window),
+        lambda grad_output, image, *window: (abs(grad_output), image, *window),
+        lambda grad_output, image, *window: (np.trunc(grad_output), image, *window),
+        lambda grad_output, image, *window: (grad_output * (window[0] > 1), image, *window),
+    ],
+)
+def test_a_gradient_for_some_numbers_alone_is_wrong(nearly):
+    right = solution(MAX_BACKWARD)
+    assert MAX_BACKWARD.check(lambda *case: right(*nearly(*case))).kind == "wrong"
+
+
+def test_a_feedback_on_a_small_gradient_holds_all_that_is_needed():
+    said = MAX_BACKWARD.check(lambda grad_output, image, kernel_size, stride: image)
+    assert said.text.startswith(
+        "image [[2.0, 1.0], [1.0, 0.0]], grad_output [[3.0]], kernel_size=2, stride=2: yours gives "
+    )
+
+
 # --- receptive fields -----------------------------------------------------------------------------
 
 
@@ -87,6 +109,22 @@ def test_the_field_is_the_extent_of_torchs_gradient(layers):
     maps[0, 0, maps.shape[2] // 2].backward()
     (reached,) = np.nonzero(row.grad[0, 0].numpy())
     assert solution(FIELD_OF)(layers) == reached[-1] - reached[0] + 1
+
+
+def test_whole_numbers_of_numpy_are_welcome_and_layers_are_left_as_they_are():
+    def by_arrays(layers):
+        sizes, strides = np.array(layers, dtype=int).reshape(-1, 2).T
+        return 1 + ((sizes - 1) * np.cumprod([1, *strides])[:-1]).sum()
+
+    def by_popping(layers):
+        field = 1
+        while layers:
+            kernel_size, stride = layers.pop()
+            field = (field - 1) * stride + kernel_size
+        return field
+
+    assert FIELD_OF.check(by_arrays).kind == "right"
+    assert "yours changes `layers`" in FIELD_OF.check(by_popping).text
 
 
 def test_alexnet_is_among_the_cases():
@@ -143,6 +181,13 @@ def test_small_stacks_are_judged_by_what_torch_makes_of_them(rng):
 )
 def test_a_stack_hears_what_it_lacks(layers, verdict):
     assert judged(layers) == verdict
+
+
+@pytest.mark.parametrize(
+    "layers", [7, "33333", ["32", "32", "31", "31", "31"], [(3, 2.0)] * 5, [None] * 5, [(3, 2, 1)]]
+)
+def test_what_holds_no_whole_numbers_is_asked_for_pairs(layers):
+    assert "return a list of pairs of ints, such as" in FIVE_LAYERS.check(lambda: layers).text
 
 
 def test_what_is_no_list_of_pairs_is_told_in_words():
@@ -208,3 +253,11 @@ def test_some_cases_are_equivariant_and_some_are_not():
     ]
     assert outcomes[:5] == [False, True, True, False, True]
     assert 0.3 < np.mean(outcomes) < 0.7
+
+
+def test_moving_two_cells_back_is_not_always_as_good_as_moving_on():
+    def back(operation, image, right, stride):
+        moved_last = np.roll(operation(image), -2, axis=1)
+        return float(np.abs(operation(np.roll(image, right, axis=1)) - moved_last).max())
+
+    assert EQUIVARIANCE.check(back).kind == "wrong"
