@@ -28,6 +28,7 @@ ORDER = [
     "plots",
     "sketch",
     "lesson",
+    "outcomes",
     "exercises",
     "explorers",
     "batch",
