@@ -135,7 +135,7 @@ def read_convolution(
         attempt = "groups=1" if came.ndim == 2 else f"{groups} kernels"
         raise ValueError(refusal("groups", groups, rule, attempt=attempt))
     check_channels(came, taps, groups * taps.shape[1], f" with groups={groups}")
-    step, gap = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
+    step, gap = pair("stride", stride), pair("dilation", dilation)
     image_size, kernel_size = batch.shape[2:], taps.shape[2:]
     check_known("padding_mode", padding_mode, MODES)
     sides = as_sides(padding, image_size, kernel_size, stride=step, dilation=gap)

@@ -81,7 +81,7 @@ def col2im(
     Raises ValueError where the columns are not those of such an image.
     """
     came = as_numbers("columns", columns)
-    image_size = pair("image_size", image_size, least=1)
+    image_size = pair("image_size", image_size)
     size, step, sides, gap = read_window(kernel_size, stride, padding, dilation)
     check_window(image_size, size, sides, gap)
     places = window_places(image_size, size, stride=step, sides=sides, dilation=gap)
@@ -117,10 +117,10 @@ def read_window(
     """kernel_size, stride, padding a side and dilation along both axes; ValueError otherwise."""
     height, width = pair("padding", padding, least=0)
     return (
-        pair("kernel_size", kernel_size, least=1),
-        pair("stride", stride, least=1),
+        pair("kernel_size", kernel_size),
+        pair("stride", stride),
         ((height, height), (width, width)),
-        pair("dilation", dilation, least=1),
+        pair("dilation", dilation),
     )
 
 

@@ -50,7 +50,7 @@ def conv_transpose2d(
         attempt = f"groups={math.gcd(groups, len(stamps))}"
         raise ValueError(refusal("groups", groups, rule, attempt=attempt))
     check_channels(came, stamps, len(stamps), "")
-    step, gap = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
+    step, gap = pair("stride", stride), pair("dilation", dilation)
     cut = pair("padding", padding, least=0)
     extra = pair("output_padding", output_padding, least=0)
     batch = as_batch(came)
