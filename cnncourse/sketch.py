@@ -45,6 +45,12 @@ def plain_colors(values: np.ndarray, *, limit: float) -> np.ndarray:
     return np.where(np.isnan(values)[..., None], 228, [255] * 3).astype(np.uint8)
 
 
+def is_dark(color: Sequence[int]) -> bool:
+    """Whether white is easier to read on a colour (red, green, blue) than black."""
+    red, green, blue = color
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 128  # brightness, by Rec. 601
+
+
 PAINTS = {"signed": signed_colors, "gray": gray_colors, "plain": plain_colors}
 
 
@@ -132,38 +138,27 @@ class Sketch:
         """Values (H, W), a square each, its upper left corner at (x, y).
 
         limit is the value of full colour (default: the largest magnitude here); NaN is a cell not
-        filled. outside (H, W) marks the cells that padding added: their lines and numbers are gray.
+        filled. The numbers are of one size, in which the longest fits. outside (H, W) marks the
+        cells that padding added: their lines and numbers are gray.
         """
         values = np.asarray(values, dtype=float)
         reach = np.nanmax(abs(values), initial=0.0) if limit is None else limit
         colors = PAINTS[paint](values, limit=reach)
         if outside is not None:
             colors = np.where(outside[..., None] & (values == 0)[..., None], 244, colors)
+        words = {place: written(float(value), decimals) for place, value in np.ndenumerate(values)}
+        longest = max(map(len, words.values()), default=0)
+        size_px = max(6, round(min(0.45 * cell_px, 1.35 * cell_px / max(1, longest))))
         for row, column in np.ndindex(values.shape):
-            left, top = (x + column * cell_px) * SCALE, (y + row * cell_px) * SCALE
-            side = cell_px * SCALE
+            left, top = x + column * cell_px, y + row * cell_px
+            box = [side * SCALE for side in (left, top, left + cell_px, top + cell_px)]
             fill = tuple(int(part) for part in colors[row, column])
-            self.pen.rectangle([left, top, left + side, top + side], fill=fill, outline="#B0B0B0")
+            self.pen.rectangle(box, fill=fill, outline="#B0B0B0")
             if numbers:
                 shaded = outside is not None and outside[row, column]
-                dark = sum(fill) < 345
-                ink = "white" if dark else GRAY if shaded else INK
-                self.number(
-                    float(values[row, column]),
-                    x + (column + 0.5) * cell_px,
-                    y + (row + 0.5) * cell_px,
-                    cell_px=cell_px,
-                    decimals=decimals,
-                    color=ink,
-                )
-
-    def number(
-        self, value: float, x: float, y: float, *, cell_px: float, decimals: int, color: str
-    ) -> None:
-        """A number in the middle of a cell, as large as fits."""
-        words = written(value, decimals)
-        size = min(0.45 * cell_px, 1.45 * cell_px / max(1, len(words)))
-        self.text(x, y, words, size_px=max(6, round(size)), color=color)
+                ink = "white" if is_dark(fill) else GRAY if shaded else INK
+                middle = left + cell_px / 2, top + cell_px / 2
+                self.text(*middle, words[row, column], size_px=size_px, color=ink)
 
     def image(
         self,

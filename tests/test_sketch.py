@@ -75,6 +75,26 @@ def test_numbers_can_be_left_out():
     assert (pixels(page)[4:-4, 4:-4] < 60).any()
 
 
+def test_the_numbers_of_a_grid_are_of_one_size():
+    page = Sketch(80, 80)
+    page.grid(np.array([[1, 1], [1, 1000]]), 0, 0, cell_px=40, paint="plain")
+    alone = Sketch(40, 40)
+    alone.grid(np.array([[1]]), 0, 0, cell_px=40, paint="plain")
+    heights = [
+        np.flatnonzero((pixels(one)[4:76, 4:76] < 60).all(axis=2).any(axis=1)).size
+        for one in (page, alone)
+    ]
+    assert heights[0] < 0.9 * heights[1]
+
+
+@pytest.mark.parametrize(
+    ("color", "dark"),
+    [((0, 0, 0), True), (BLUE, True), (ORANGE, True), ((127, 184, 216), False), ([255] * 3, False)],
+)
+def test_numbers_are_white_on_what_is_dark(color, dark):
+    assert sketch.is_dark(color) == dark
+
+
 def test_padding_is_shaded_where_it_is_zero():
     page = Sketch(80, 40)
     outside = np.array([[True, True]])

@@ -19,14 +19,19 @@ def grid_of(text: str, *, name: str, most: int) -> np.ndarray:
     if len(set(lengths)) > 1:
         where = next(number for number, length in enumerate(lengths) if length != lengths[0])
         raise ValueError(
-            f"{name}: row {where + 1} has {lengths[where]} numbers, row 1 has {lengths[0]}. "
-            f"Try: {lengths[0]} numbers in each row."
+            f"{name}: row {where + 1} has {counted(lengths[where])}, row 1 has {lengths[0]}. "
+            f"Try: {counted(lengths[0])} in each row."
         )
     if max(len(rows), lengths[0]) > most:
         rule = f"must be at most {most} x {most}, to be seen at once"
         came = f"{len(rows)} x {lengths[0]}"
         raise ValueError(f"{name} of {came}: {rule}. Try: fewer rows or columns.")
     return np.array([[number_of(word, name=name) for word in row] for row in rows])
+
+
+def counted(count: int) -> str:
+    """So many numbers, in words: 1 number, 2 numbers."""
+    return f"{count} number{'' if count == 1 else 's'}"
 
 
 def number_of(word: str, *, name: str) -> float:

@@ -276,7 +276,7 @@ def test_what_is_typed_is_used():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("1 2\n3", "weights: row 2 has 1 numbers, row 1 has 2. Try: 2 numbers in each row."),
+        ("1 2\n3", "weights: row 2 has 1 number, row 1 has 2. Try: 2 numbers in each row."),
         ("1 x", "weights=&#x27;x&#x27;: is no number. Try: 2, -0.5 or 1/9."),
         ("1 " * 10, "weights of 1 x 10: must be at most 9 x 9, to be seen at once."),
         (" ", "weights: there is no number yet."),

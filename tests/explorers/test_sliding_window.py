@@ -64,7 +64,7 @@ def test_a_factor_below_zero_is_in_brackets():
             0,
             "step=0: the window has 9 places to stand, counted from 1. Try: step=1.",
         ),
-        ("1 2\n3", "1", 1, "image: row 2 has 1 numbers, row 1 has 2. Try: 2 numbers in each row."),
+        ("1 2\n3", "1", 1, "image: row 2 has 1 number, row 1 has 2. Try: 2 numbers in each row."),
         ("1", "one", 1, "kernel='one': is no number. Try: 2, -0.5 or 1/9."),
     ],
 )

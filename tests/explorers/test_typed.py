@@ -22,8 +22,8 @@ def test_rows_of_numbers_are_read_as_they_are_meant(text, grid):
     [
         ("", "kernel: there is no number yet. Try: 1 0 on one line, 0 1 on the next."),
         (" \n ", "kernel: there is no number yet. Try: 1 0 on one line, 0 1 on the next."),
-        ("1 2\n3", "kernel: row 2 has 1 numbers, row 1 has 2. Try: 2 numbers in each row."),
-        ("1\n2\n\n3", "kernel: row 3 has 0 numbers, row 1 has 1. Try: 1 numbers in each row."),
+        ("1 2\n3", "kernel: row 2 has 1 number, row 1 has 2. Try: 2 numbers in each row."),
+        ("1\n2\n\n3", "kernel: row 3 has 0 numbers, row 1 has 1. Try: 1 number in each row."),
         ("1 x", "kernel='x': is no number. Try: 2, -0.5 or 1/9."),
         ("1/0", "kernel='1/0': is no number. Try: 2, -0.5 or 1/9."),
         ("nan", "kernel='nan': is no number. Try: 2, -0.5 or 1/9."),
