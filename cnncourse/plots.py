@@ -83,7 +83,8 @@ def draw_images(
     for number, (image, title) in enumerate(zip(images, titles, strict=True)):
         top, left = (number // columns) * (height + gap) + gap, (number % columns) * (width + 2)
         canvas[top : top + height, left : left + width] = image
-        ax.text(left + width / 2, top - 1, title, ha="center", color=title_color, fontsize=9)
+        middle = left + width / 2
+        ax.text(middle, top - 1, title, ha="center", va="bottom", color=title_color, fontsize=9)
     ax.imshow(canvas, cmap="gray", vmin=images.min(), vmax=images.max())
     ax.axis("off")
 
