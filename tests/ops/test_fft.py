@@ -87,6 +87,19 @@ def test_whole_numbers_are_refused_from_where_the_proven_error_reaches_a_quarter
         correlate(images, kernels * int(scale * 1.001), **PLAIN)
 
 
+@pytest.mark.parametrize("size", [(4, 64), (64, 4)])
+def test_the_proven_error_counts_both_sides_of_an_image(refused, size):
+    area = size[0] * size[1]
+    scale = 0.25 / (np.sqrt(area) * 2.0**-53 * (12 * np.log2(area) + 4))  # by hand, as in bound
+    images, kernels = np.ones((1, 1, *size), int), np.ones((1, 1, 1, 1), int)
+    below = images * int(scale * 0.999)
+    assert (correlate(below, kernels, **PLAIN) == below).all()
+    with refused(
+        "method='fft': whole numbers this large could be rounded wrongly. Try: method='direct'."
+    ):
+        correlate(images * int(scale * 1.001), kernels, **PLAIN)
+
+
 def test_whole_numbers_of_which_only_one_image_is_large_are_refused(refused):
     images, kernels = np.ones((2, 1, 4, 4), int), np.ones((2, 1, 1, 1), int)
     images[1, 0, 2, 3] = 2**60

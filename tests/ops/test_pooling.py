@@ -177,6 +177,7 @@ BAD = [
     (max_pool2d, {"images": np.ones(4)}, AXES),
     (avg_pool2d, {"images": np.ones((4, 6), int)}, FLOATS),
     (lp_pool2d, {"images": np.ones((4, 6), int)}, FLOATS),
+    (lp_pool2d, {"images": np.ones((4, 6), int), "norm_type": math.inf}, FLOATS),
     (max_pool2d, {"images": np.ones((4, 6), bool)}, NUMBERS),
     (max_pool2d, {"kernel_size": 0}, f"kernel_size=0: {COUNT}, 1 or more. Try: kernel_size=1."),
     (
@@ -212,6 +213,12 @@ BAD = [
         avg_pool2d,
         {"kernel_size": 3, "padding": 2},
         "padding=2: must be at most half of kernel_size=3. Try: padding=1.",
+    ),
+    (
+        max_pool2d,
+        {"images": np.ones((2, 4, 6)), "kernel_size": (5, 5)},
+        "kernel_size=(5, 5) on images of (4, 6): the window is larger than the padded image "
+        "(padding=0, dilation=1). Try: kernel_size=(4, 5).",
     ),
     (
         max_pool2d,
