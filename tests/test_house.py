@@ -19,6 +19,7 @@ ORDER = [
     "filters",
     "ops",
     "models",
+    "trace",
     "files",
     "sources",
     "data",
@@ -27,6 +28,8 @@ ORDER = [
     "training",
     "plots",
     "sketch",
+    "diagram",
+    "ledger",
     "lesson",
     "outcomes",
     "exercises",
@@ -172,7 +175,7 @@ def test_every_test_file_has_its_module():
 
 def test_every_model_has_its_lesson():
     lessons = "".join(path.read_text("utf-8") for path in (ROOT / "notebooks").glob("*.ipynb"))
-    models = [path.stem for path in (PACKAGE / "models").glob("[a-z]*.py")]
+    models = [path.stem for path in (PACKAGE / "models").glob("[a-z]*.py") if path.stem != "checks"]
     assert [model for model in models if f"cnncourse.models.{model}" not in lessons] == []
 
 

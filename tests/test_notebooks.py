@@ -123,6 +123,84 @@ def unproven(name: str, notebook) -> list[str]:
     return [fault for fault, found in faults.items() if found]
 
 
+FIGURE = re.compile(r"(?<![\w.,§:/-])(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?![\w/]|\.\d)")
+WITH_LEDGER = {
+    path.stem[3:]: path
+    for path in LESSONS.values()
+    if (ROOT / "cnncourse/ledger" / f"{path.stem[3:]}.py").exists()
+}
+each_ledger = pytest.mark.parametrize("name", WITH_LEDGER)
+
+
+def figures(text: str) -> set[str]:
+    """Numbers with a comma or a point, such as 61,100,840 and 0.714; not arXiv's, not sections."""
+    text = re.sub(r"arXiv[: ]\d+\.\d+|[Ss]ections? \d+(\.\d+)*|https?://\S+", " ", text)
+    return set(FIGURE.findall(text))
+
+
+def agrees(figure: str, known: set[str]) -> bool:
+    """Whether one of the known figures is this one, or rounds to it."""
+    decimals = len(figure.partition(".")[2])
+    value = float(figure.replace(",", ""))
+    return any(round(float(other.replace(",", "")), decimals) == value for other in known)
+
+
+def settled(name: str, notebook) -> set[str]:
+    """Figures of a lesson's ledger, of outputs that are compared, of code and of tasks."""
+    ledger = import_module(f"cnncourse.ledger.{name}").ledger()
+    exercises = import_module(f"cnncourse.exercises.{name}").EXERCISES
+    texts = [repr(ledger), *(cell.source for cell in code_cells(notebook))]
+    texts += [exercise.task for exercise in exercises]
+    for output in outputs(notebook):
+        said = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+        texts.append(re.sub(r"≈ \S+", "", said))  # what was measured differs from run to run
+    return figures("\n".join(texts))
+
+
+def drifted(name: str, notebook) -> list[str]:
+    """Figures of the prose that neither the ledger nor a compared output has."""
+    known = settled(name, notebook)
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return sorted(figure for figure in figures(prose) if not agrees(figure, known))
+
+
+@each_ledger
+def test_every_figure_of_the_prose_is_the_ledgers_or_was_computed(name):
+    assert drifted(name, nbformat.read(WITH_LEDGER[name], 4)) == []
+
+
+@each_ledger
+def test_a_figure_that_drifted_is_found(name):
+    notebook = nbformat.read(WITH_LEDGER[name], 4)
+    cell = next(
+        cell for cell in notebook.cells if cell.cell_type == "markdown" and figures(cell.source)
+    )
+    figure = min(figures(cell.source))
+    digit = str((int(figure[0]) + 1) % 9 + 1)
+    cell.source = cell.source.replace(figure, digit + figure[1:])
+    assert drifted(name, notebook) == [digit + figure[1:]]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("61,100,840 and 0.714 G", {"61,100,840", "0.714"}),
+        ("arXiv:1512.03385, section 4.1, §4.2, in 2014", set()),
+        ("lr=0.01, about 5, 28.54 %.", {"0.01", "28.54"}),
+        ("ResNet-18 (1.8e9), torch 2.14.1", set()),
+    ],
+)
+def test_a_figure_has_a_comma_or_a_point(text, found):
+    assert figures(text) == found
+
+
+def test_a_figure_agrees_where_another_rounds_to_it():
+    assert agrees("58.1", {"58.126"})
+    assert agrees("138,357,544", {"138,357,544"})
+    assert not agrees("58.2", {"58.126"})
+    assert not agrees("58.13", {"58.1"})
+
+
 @each_lesson
 def test_a_lesson_is_saved_clean_with_its_pictures(path):
     assert saved_badly(nbformat.read(path, 4)) == []
