@@ -2,18 +2,22 @@
 
 import copy
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from types import FrameType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnncourse import augment, messages
+from cnncourse import augment, checkpoints, messages
 from cnncourse.data import Split
 from cnncourse.measure import Evaluation, evaluate, mode_restored
 
@@ -33,10 +37,11 @@ class Epoch:
 
 @dataclass
 class History:
-    """The epochs that were finished, and why training ended early, where it did."""
+    """The epochs that were finished; why training ended early, and what it went on from."""
 
     epochs: list[Epoch] = field(default_factory=list)
     stopped: str = ""
+    resumed: str = ""
 
     def column(self, name: str) -> list[float]:
         """One field over the epochs, such as "validation_accuracy"."""
@@ -161,12 +166,20 @@ def fit(
     seed: int = 0,
     device: str | torch.device = "auto",
     reporters: Sequence[Reporter] = (),
+    run_dir: str | Path | None = None,
+    resume: bool = False,
 ) -> History:
     """Train with cross-entropy, and validate after each epoch; the test set stays unseen.
 
-    The schedule steps after every batch. Ctrl-C ends training: what was learned stays in the
-    model, the finished epochs in the History. Raises NonFiniteLoss, with the model back at its
-    last good epoch, and ValueError where model and data do not fit together.
+    The schedule steps after every batch. Ctrl-C ends training after the running batch, a second
+    one at once: what was learned stays in the model, the finished epochs in the History.
+
+    With run_dir every epoch is saved there before it is reported (see `checkpoints`). resume=True
+    goes on from the last one as if nothing had been, bit by bit on the same machine; where nothing
+    is there yet, it begins.
+
+    Raises NonFiniteLoss, with the model back at its last good epoch, ValueError where model and
+    data do not fit together or the run in run_dir is another, and OSError where it cannot be saved.
     """
     device = pick_device(str(device))
     model.to(device)
@@ -174,32 +187,49 @@ def fit(
     check_numbers(epochs=epochs, batch_size=batch_size, seed=seed, label_smoothing=label_smoothing)
     check_fits(model, train, name="train")
     check_fits(model, validation, name="validation")
-    history = History()
+    trained = checkpoints.Trained(model, optimizer, schedule)
+    history, run = History(), None
+    if run_dir is None and resume:
+        raise ValueError("resume=True: from where? Try: run_dir='runs/first', resume=True.")
+    if run_dir is not None:
+        settings = {"batch_size": batch_size, "seed": seed, "label_smoothing": label_smoothing}
+        described = checkpoints.configuration(
+            trained, train, validation, **settings, augmentation=augmentation
+        )
+        run = checkpoints.Run(run_dir, described)
+        rows = run.begin(trained, resume=resume)
+        history = History([Epoch(**row) for row in rows], resumed=run.resumed)
     total = math.ceil(len(train.labels) / batch_size)
-    with mode_restored(model), own_random_numbers(device):
-        for epoch in range(1, epochs + 1):
+    with mode_restored(model), own_random_numbers(device), patience() as interrupts:
+        for epoch in range(len(history.epochs) + 1, epochs + 1):
+            progress = Progress(epoch, epochs, batch=0, batches=total, history=history)
             try:
                 good = copy.deepcopy(model.state_dict())
-                progress = Progress(epoch, epochs, batch=0, batches=total, history=history)
                 torch.manual_seed(augment.mixed_seed(seed, epoch, purpose=2))  # of dropout
                 running = batches(
                     train, batch_size=batch_size, seed=seed, epoch=epoch, augmentation=augmentation
                 )
                 started = time.perf_counter()
-                trained = train_epoch(
+                means = train_epoch(
                     model,
-                    watched(running, progress, reporters),
+                    watched(running, progress, reporters, interrupts),
                     optimizer,
                     schedule,
                     label_smoothing=label_smoothing,
                 )
                 seconds = time.perf_counter() - started
                 validated = evaluate(model, validation)
-                history.epochs.append(row(epoch, trained, validated, seconds, len(train.labels)))
+                history.epochs.append(row(epoch, means, validated, seconds, len(train.labels)))
+                if run is not None:
+                    run.save(trained, history.rows())
                 tell(reporters, replace(progress, batch=total))
+                interrupts.obey()
             except KeyboardInterrupt:
-                when = "after" if len(history.epochs) == epoch else "in"
-                history.stopped = f"interrupted {when} epoch {epoch} of {epochs}"
+                finished = len(history.epochs) == epoch
+                history.stopped = f"interrupted {'after' if finished else 'in'} epoch {epoch}"
+                history.stopped += f" of {epochs}"
+                if run is not None and not finished:
+                    run.save_interrupted(trained)
                 break
             except FloatingPointError as error:
                 model.load_state_dict(good)
@@ -207,13 +237,48 @@ def fit(
     return history
 
 
+class Interrupts:
+    """Whether somebody has pressed Ctrl-C and waits for the batch to end."""
+
+    asked = False
+
+    def note(self, signum: int, frame: FrameType | None) -> None:
+        """Handler of Ctrl-C: the first is noted, the second stops at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def obey(self) -> None:
+        """Raise KeyboardInterrupt where Ctrl-C was pressed."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def patience() -> Iterator[Interrupts]:
+    """Inside the block, Ctrl-C once is noted and twice interrupts; in the main thread alone."""
+    interrupts = Interrupts()
+    if threading.current_thread() is not threading.main_thread():  # signals are not for it
+        yield interrupts
+        return
+    before = signal.signal(signal.SIGINT, interrupts.note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
 def watched(
-    batches: Iterable[Split], progress: Progress, reporters: Sequence[Reporter]
+    batches: Iterable[Split],
+    progress: Progress,
+    reporters: Sequence[Reporter],
+    interrupts: Interrupts,
 ) -> Iterator[Split]:
-    """The same batches; after each was used, the reporters are told."""
+    """The same batches; after each was used the reporters are told, and Ctrl-C is obeyed."""
     for number, batch in enumerate(batches, start=1):
         yield batch
         tell(reporters, replace(progress, batch=number))
+        interrupts.obey()
 
 
 def tell(reporters: Sequence[Reporter], progress: Progress) -> None:

@@ -25,6 +25,7 @@ ORDER = [
     "data",
     "augment",
     "measure",
+    "checkpoints",
     "training",
     "plots",
     "sketch",

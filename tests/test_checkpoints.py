@@ -1,0 +1,403 @@
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+import warnings
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from cnncourse import augment, checkpoints, files, training
+from cnncourse.data import Split
+
+EPOCHS = 5
+
+
+def problem(count: int = 24, seed: int = 0) -> Split:
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, 1, 6, 6, generator=draw)
+    return Split(images, (images.mean(dim=(1, 2, 3)) > 0.5).long())
+
+
+def network() -> nn.Module:
+    """Everything that has a state: batch normalisation, dropout."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
+        nn.Linear(64, 2),
+    )  # fmt: skip
+
+
+def one_cycle(optimizer):
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=3 * EPOCHS)
+
+
+def steps(optimizer):
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 4, 9])
+
+
+RECIPES = {
+    "Adam, one cycle, augmented": (
+        partial(torch.optim.Adam, lr=0.01), one_cycle, augment.Affine(degrees=10, shift_px=1),
+    ),
+    "SGD with momentum, in steps": (
+        partial(torch.optim.SGD, lr=0.1, momentum=0.9), steps, None,
+    ),
+    "AdamW alone": (partial(torch.optim.AdamW, lr=0.01), None, None),
+}  # fmt: skip
+FIRST = "Adam, one cycle, augmented"
+
+
+def train(folder, *, recipe=FIRST, epochs=EPOCHS, resume=True, reporters=(), **changed):
+    """A run in folder (None: in memory alone); its model, optimiser and history."""
+    optimizer, schedule, augmentation = RECIPES[recipe]
+    model = changed.pop("model", None) or network()
+    optimizer = changed.pop("optimizer", optimizer)(model.parameters())
+    history = training.fit(
+        model,
+        changed.pop("train", problem()),
+        changed.pop("validation", problem(10, seed=1)),
+        optimizer=optimizer,
+        schedule=schedule and schedule(optimizer),
+        reporters=reporters,
+        run_dir=folder,
+        resume=resume if folder else False,
+        **{"epochs": epochs, "batch_size": 8, "augmentation": augmentation, "device": "cpu"}
+        | changed,
+    )
+    return model, optimizer, history
+
+
+def state(model, optimizer) -> dict[str, torch.Tensor]:
+    """Every tensor of a model and its optimiser, copied."""
+    found = {f"model {name}": tensor for name, tensor in model.state_dict().items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        found |= {f"optimizer {index} {name}": value for name, value in values.items()}
+    return {name: torch.as_tensor(tensor).clone() for name, tensor in found.items()}
+
+
+def learned(history) -> list:
+    """A history without its seconds."""
+    return [
+        (row.epoch, row.train_loss, row.train_accuracy, row.validation_loss)
+        for row in history.epochs
+    ]
+
+
+def assert_same(run, reference) -> None:
+    one, other = state(*run[:2]), state(*reference[:2])
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+    assert learned(run[2]) == learned(reference[2])
+
+
+@pytest.fixture(scope="module")
+def references():
+    """The runs that nothing interrupted."""
+    return {recipe: train(None, recipe=recipe) for recipe in RECIPES}
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("first", [1, 3, EPOCHS])
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
+    tmp_path, references, recipe, first
+):
+    train(tmp_path, recipe=recipe, epochs=first)
+    again = train(tmp_path, recipe=recipe)
+    assert again[2].resumed == f"resumed after epoch {first}"
+    assert_same(again, references[recipe])
+
+
+def test_saving_changes_nothing(tmp_path, references):
+    run = train(tmp_path)
+    assert run[2].resumed == ""
+    assert_same(run, references[FIRST])
+
+
+def test_two_checkpoints_and_the_whole_history_are_kept(tmp_path):
+    _, _, history = train(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    kept = [f"epoch-0000{epoch}.safetensors" for epoch in (4, 5)]
+    assert names == sorted([*kept, *(f"{name}.sha256" for name in kept), "history.jsonl"])
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == history.rows()
+
+
+def test_an_epoch_is_saved_before_it_is_reported(tmp_path):
+    seen = []
+
+    def look(progress):
+        if progress.epoch_ended:
+            lines = (tmp_path / "history.jsonl").read_text().splitlines()
+            newest = checkpoints.Run(tmp_path, {}).checkpoints()[-1]
+            seen.append((len(lines), checkpoints.epoch_of(newest)))
+
+    train(tmp_path, reporters=[look])
+    assert seen == [(epoch, epoch) for epoch in range(1, EPOCHS + 1)]
+
+
+def test_a_run_may_be_made_longer(tmp_path):
+    short = train(tmp_path, recipe="AdamW alone", epochs=2)
+    longer = train(tmp_path, recipe="AdamW alone", epochs=4)
+    assert learned(longer[2])[:2] == learned(short[2])
+    assert_same(longer, train(None, recipe="AdamW alone", epochs=4))
+
+
+def test_a_checkpoint_holds_no_pickle(tmp_path):
+    train(tmp_path, epochs=1)
+    content = (tmp_path / "epoch-00001.safetensors").read_bytes()
+    tensors, facts = checkpoints.unpack(content)
+    assert torch.equal(tensors["model.0.weight"], train(None, epochs=1)[0][0].weight)
+    assert facts["configuration"]["seed"] == 0
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_there_is_not_overwritten(tmp_path, refused):
+    train(tmp_path / "first", epochs=2)
+    with refused("run_dir='first': has a run of 2 epochs. Try: resume=True, or another folder."):
+        train(tmp_path / "first", resume=False)
+
+
+def test_resuming_from_nowhere_is_refused(refused):
+    with refused("resume=True: from where? Try: run_dir='runs/first', resume=True."):
+        training.fit(
+            network(), problem(), problem(), epochs=1, batch_size=8, resume=True, device="cpu",
+            optimizer=torch.optim.SGD(network().parameters()),
+        )  # fmt: skip
+
+
+def wider() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+
+
+FOREIGN = {
+    "seed": ({"seed": 1}, "seed was 0, is 1"),
+    "batch_size": ({"batch_size": 4}, "batch_size was 8, is 4"),
+    "label_smoothing": ({"label_smoothing": 0.1}, "label_smoothing was 0.0, is 0.1"),
+    "augmentation": ({"augmentation": None}, "augmentation was 'Affine(degrees=10, shift_px=1"),
+    "model": ({"model": wider()}, "model's 1.weight was [4], is [2, 36]"),
+    "optimizer": ({"optimizer": partial(torch.optim.AdamW, lr=0.01)}, "optimizer was 'Adam', is"),
+    "lr": ({"optimizer": partial(torch.optim.Adam, lr=0.02)}, "optimizer's lr was '0.01', is"),
+    "train": ({"train": problem(seed=5)}, "training images was"),
+    "validation": ({"validation": problem(seed=5)}, "validation images was"),
+}
+
+
+@pytest.mark.parametrize(("changed", "words"), FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_run_is_refused_by_its_first_difference(tmp_path, changed, words):
+    train(tmp_path / "mine", epochs=1)
+    with pytest.raises(ValueError, match="the run there is another") as caught:
+        train(tmp_path / "mine", **changed)
+    assert str(caught.value).startswith("run_dir='mine': the run there is another: ")
+    assert words in str(caught.value)
+    assert str(caught.value).endswith("Try: another folder, or as it was.")
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def spoilt(content: bytes, draw: random.Random) -> bytes:
+    """A flipped bit, a cut, a stretch of zeros, another file, or nothing."""
+    kind = draw.randrange(5)
+    at = draw.randrange(len(content))
+    if kind == 0:
+        return content[:at] + bytes([content[at] ^ (1 << draw.randrange(8))]) + content[at + 1 :]
+    if kind == 1:
+        return content[:at]
+    if kind == 2:
+        zeros = content[:at] + bytes(min(64, len(content) - at)) + content[at + 64 :]
+        return zeros if zeros != content else content[::-1]
+    return b"<html>please log in</html>" if kind == 3 else b""
+
+
+def test_200_damaged_checkpoints_are_noticed_and_the_one_before_is_taken(tmp_path, references):
+    train(tmp_path, epochs=3)
+    newest = tmp_path / "epoch-00003.safetensors"
+    content, draw = newest.read_bytes(), random.Random(0)
+    before = checkpoints.unpack(files.read(tmp_path / "epoch-00002.safetensors"))[0]
+    for _ in range(200):
+        newest.write_bytes(spoilt(content, draw))
+        model = network()
+        trained = checkpoints.Trained(model, torch.optim.Adam(model.parameters()), None)
+        run = checkpoints.Run(tmp_path, checkpoints.unpack(content)[1]["configuration"])
+        with pytest.warns(UserWarning, match="epoch-00003.safetensors is damaged"):
+            rows = run.begin(trained, resume=True)
+        assert len(rows) == 2
+        assert torch.equal(model[0].weight, before["model.0.weight"])
+    with pytest.warns(UserWarning, match="resumed after epoch 2"):
+        again = train(tmp_path)
+    assert_same(again, references[FIRST])
+
+
+def test_where_every_checkpoint_is_damaged_nothing_is_overwritten(tmp_path):
+    train(tmp_path, epochs=3)
+    for path in tmp_path.glob("epoch-*.safetensors"):
+        path.write_bytes(b"")
+    with pytest.raises(files.DamagedFile, match=r"epoch-00003.*epoch-00002.*are damaged") as caught:
+        train(tmp_path)
+    assert "Try: " in str(caught.value)
+    assert len(list(tmp_path.glob("epoch-*.safetensors"))) == 2
+
+
+def test_a_file_that_is_no_checkpoint_is_called_damaged():
+    with pytest.raises(files.DamagedFile):
+        checkpoints.unpack(b"0" * 100)
+
+
+def failing(call, number: int):
+    """The same call, which raises OSError at its number-th use."""
+    count = 0
+
+    def wrapped(*args):
+        nonlocal count
+        count += 1
+        if count == number:
+            raise OSError(28, "No space left on device")
+        return call(*args)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("what", ["replace", "fsync"])
+def test_every_write_made_to_fail_in_turn_loses_no_reported_epoch(
+    tmp_path, monkeypatch, references, what
+):
+    failures = 0
+    for number in range(1, 100):
+        folder, reported = tmp_path / f"run {number} é", []
+        with monkeypatch.context() as patched:
+            patched.setattr(files.os, what, failing(getattr(os, what), number))
+            try:
+                train(
+                    folder,
+                    reporters=[lambda progress, to=reported: to.append(progress.epoch_ended)],
+                )
+            except OSError:
+                failures += 1
+            else:
+                break  # fewer writes than that
+        kept = checkpoints.Run(folder, {}).checkpoints() if folder.exists() else []
+        epochs = [checkpoints.epoch_of(path) for path in kept]
+        assert max(epochs, default=0) >= sum(reported)
+        if number % 4 == 0:
+            assert_same(train(folder), references[FIRST])
+    assert failures >= 3 * EPOCHS  # fingerprint, file, fingerprint at every epoch
+
+
+# --- kills and interrupts -------------------------------------------------------------------------
+
+
+def slowly(progress) -> None:
+    time.sleep(0.002)  # a batch takes a while in life
+
+
+def in_child(folder, told) -> None:
+    """Train in a process of its own; tell that it began, and the epochs that were reported."""
+    warnings.simplefilter("error")  # a kill leaves no damaged file
+    files.os.fsync = lambda file: time.sleep(0.001)  # a disk that takes its time
+    os.write(told, bytes([0]))
+
+    def tell(progress):
+        if progress.epoch_ended:
+            os.write(told, bytes([progress.epoch]))
+
+    train(folder, reporters=[slowly, tell])
+
+
+def stopped_at_random(folder, draw: random.Random, sign: int) -> tuple[int, int]:
+    """A training that gets a signal at a random moment; its exit code, and epochs it reported."""
+    heard, told = os.pipe()
+    child = multiprocessing.get_context("fork").Process(target=in_child, args=(folder, told))
+    child.start()
+    os.close(told)
+    os.read(heard, 1)
+    time.sleep(draw.uniform(0.0, 0.1))
+    os.kill(child.pid, sign)
+    child.join(20)
+    assert child.exitcode is not None
+    with os.fdopen(heard, "rb") as pipe:
+        reported = pipe.read()
+    return child.exitcode, max(reported, default=0)
+
+
+def hammered(folder, references, *, times: int, sign: int) -> None:
+    """Signals at random moments, run after run; every run is finished, and as if undisturbed."""
+    draw, stopped, runs = random.Random(sign), 0, 0
+    while stopped < times:
+        runs += 1
+        where, reported = folder / f"run-{runs}", 0
+        for _ in range(4):
+            before = reported
+            code, told = stopped_at_random(where, draw, sign)
+            assert code in (0, -sign, 1 if sign == signal.SIGINT else 0)  # 1: before or after fit
+            stopped += 1
+            reported = max(reported, told)
+            done = checkpoints.Run(where, {}).checkpoints() if where.exists() else []
+            newest = checkpoints.epoch_of(done[-1]) if done else 0
+            assert newest >= reported >= before  # nothing reported is lost
+            if code == 0 and newest == EPOCHS:
+                break
+        assert_same(train(where), references[FIRST])
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: not on Windows")
+
+
+@needs_fork
+def test_50_kills_lose_no_reported_epoch_and_change_no_bit(tmp_path, references):
+    hammered(tmp_path, references, times=50, sign=signal.SIGKILL)
+
+
+@needs_fork
+def test_20_interrupts_lose_no_reported_epoch_and_change_no_bit(tmp_path, references):
+    hammered(tmp_path, references, times=20, sign=signal.SIGINT)
+
+
+@needs_fork
+@pytest.mark.full
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_500_kills_and_interrupts(tmp_path, references, sign):
+    hammered(tmp_path, references, times=500, sign=sign)
+
+
+def press(times: int, at_batch: int):
+    """A reporter that presses Ctrl-C some times in a batch of the second epoch."""
+
+    def report(progress):
+        if progress.epoch == 2 and progress.batch == at_batch and not progress.epoch_ended:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    return report
+
+
+def test_ctrl_c_once_finishes_the_batch_saves_and_returns(tmp_path, references):
+    batches = []
+    run = train(tmp_path, reporters=[press(1, 2), lambda progress: batches.append(progress.batch)])
+    assert run[2].stopped == f"interrupted in epoch 2 of {EPOCHS}"
+    assert batches == [1, 2, 3, 3, 1, 2]  # the batch in which it was pressed was reported to all
+    saved = checkpoints.load(files.read(tmp_path / "interrupted.safetensors"))
+    assert torch.equal(saved["0.weight"], run[0][0].weight)
+    assert_same(train(tmp_path), references[FIRST])
+
+
+def test_ctrl_c_twice_stops_at_once(tmp_path):
+    batches = []
+    run = train(tmp_path, reporters=[press(2, 2), lambda progress: batches.append(progress.batch)])
+    assert run[2].stopped == f"interrupted in epoch 2 of {EPOCHS}"
+    assert batches == [1, 2, 3, 3, 1]  # the reporter after it was not asked again
+
+
+def test_ctrl_c_means_what_it_meant_before_and_after(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    train(tmp_path, epochs=1)
+    assert signal.getsignal(signal.SIGINT) is before
