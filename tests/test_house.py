@@ -25,6 +25,7 @@ ORDER = [
     "data",
     "augment",
     "measure",
+    "preconditions",
     "checkpoints",
     "training",
     "plots",
