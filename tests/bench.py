@@ -3,6 +3,7 @@
 The best of several rounds is taken, the two sides in turn, since machines are shared and noisy.
 """
 
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -10,21 +11,32 @@ from functools import partial
 
 import numpy as np
 import torch
+import torchvision
 from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnncourse import augment, data, ops, training
 from cnncourse.explorers import (
+    architecture,
+    connection_table,
     convolution_arithmetic,
     cost,
     digits,
     filter_lab,
+    inception,
+    kernel_stack,
+    layer_costs,
     pixels,
     receptive_field,
+    residual,
+    scaling,
     shift,
+    signal_propagation,
     sliding_window,
     transposed,
 )
+from cnncourse.models import alexnet, efficientnet, googlenet, resnet, vgg
 from cnncourse.models.simple import SimpleCNN
 
 ROUNDS = 3
@@ -92,9 +104,53 @@ def convolution_methods() -> None:
     print(f"  loops: {loops * parts:.0f} s, scaled up from a part, {times:.0f} times torch's")
 
 
+PAIRS = 9
+MOST_TIMES_TORCHVISION = 1.03
+ARCHITECTURES = {  # each is measured beside torchvision's of the same name
+    "alexnet": alexnet.alexnet,
+    "vgg11": vgg.vgg11,
+    "googlenet": partial(googlenet.googlenet, aux_logits=False),
+    "resnet18": resnet.resnet18,
+    "resnet50": resnet.resnet50,
+    "efficientnet_b0": efficientnet.efficientnet_b0,
+}
+
+
+def step_seconds(model: nn.Module, images: Tensor) -> float:
+    """Seconds of one forward and one backward pass in train mode."""
+    model.zero_grad()
+    started = time.perf_counter()
+    model(images).sum().backward()
+    return time.perf_counter() - started
+
+
+def architectures() -> None:
+    """Our builds beside torchvision's, a batch of 8 at 224 px, forward and backward, in turn.
+
+    The median of the pairs' ratios: a machine that stutters spoils a pair, not the figure.
+    """
+    images = torch.randn(8, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    for name, build in ARCHITECTURES.items():
+        aux = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+        ours, theirs = build(), getattr(torchvision.models, name)(**aux)
+        theirs.load_state_dict(ours.state_dict())
+        ratios = []
+        for number in range(-1, PAIRS):  # the first pair warms up
+            sides = (ours, theirs) if number % 2 else (theirs, ours)
+            spent = {id(side): step_seconds(side, images) for side in sides}
+            if number >= 0:
+                ratios.append(spent[id(ours)] / spent[id(theirs)])
+        ratio = statistics.median(ratios)
+        print(
+            f"{name}, forward and backward of 8 x 224 px: {ratio:.3f} times torchvision's "
+            f"(at most {MOST_TIMES_TORCHVISION}; pairs from {min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
 def main() -> None:
     """Print every measurement."""
     convolution_methods()
+    architectures()
     started = time.perf_counter()
     data.load("mnist")
     first = time.perf_counter() - started
@@ -125,6 +181,14 @@ def main() -> None:
                 filter_lab,
                 shift,
                 receptive_field,
+                architecture,
+                connection_table,
+                inception,
+                kernel_stack,
+                layer_costs,
+                residual,
+                scaling,
+                signal_propagation,
             )
         ),
     ]

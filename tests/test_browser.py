@@ -55,8 +55,20 @@ EXPLORERS = {
     "cost": "from cnncourse.explorers import cost\ncost.explorer()",
     "filter_lab": "from cnncourse.explorers import filter_lab\nfilter_lab.explorer()",
     "shift": "from cnncourse.explorers import shift\nshift.explorer()",
-    "receptive_field": "from cnncourse.explorers import receptive_field\n"
-    "receptive_field.explorer()",
+    **{
+        name: f"from cnncourse.explorers import {name}\n{name}.explorer()"
+        for name in (
+            "receptive_field",
+            "architecture",
+            "connection_table",
+            "inception",
+            "kernel_stack",
+            "layer_costs",
+            "residual",
+            "scaling",
+            "signal_propagation",
+        )
+    },
 }
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CNNCOURSE_CHROMIUM") or next(
@@ -319,7 +331,8 @@ def test_the_lesson_has_no_serious_fault_of_accessibility(after_run):
 
 # --- every explorer -------------------------------------------------------------------------------
 
-MEANT_MS = {"cost": 100, "digits": 100}  # ms: it measures times; a network answers. The others: 50
+# One measures times, in the others a network answers; what is not here has 50 ms.
+MEANT_MS = dict.fromkeys(("cost", "digits", "residual", "signal_propagation"), 100)
 PROBE = """index => {
   const cell = document.querySelector(`.jp-Cell[data-windowed-list-index="${index}"]`);
   const moves = window.moves = [];

@@ -17,14 +17,22 @@ from cnncourse.exercises import Question
 from cnncourse.explorers import (
     Explorer,
     Predict,
+    architecture,
+    connection_table,
     convolution_arithmetic,
     cost,
     digits,
     environment,
     filter_lab,
+    inception,
+    kernel_stack,
+    layer_costs,
     pixels,
     receptive_field,
+    residual,
+    scaling,
     shift,
+    signal_propagation,
     sliding_window,
     transposed,
 )
@@ -165,6 +173,14 @@ EXPLORERS = {
     "filter_lab": filter_lab.explorer,
     "shift": shift.explorer,
     "receptive_field": receptive_field.explorer,
+    "architecture": architecture.explorer,
+    "connection_table": connection_table.explorer,
+    "inception": inception.explorer,
+    "kernel_stack": kernel_stack.explorer,
+    "layer_costs": layer_costs.explorer,
+    "residual": residual.explorer,
+    "scaling": scaling.explorer,
+    "signal_propagation": signal_propagation.explorer,
 }
 
 
