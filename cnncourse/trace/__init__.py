@@ -58,7 +58,8 @@ def traced(
     note = "" if device.type == "meta" else "run on zeros: the model needs numbers to run"
     trainable = sum(x.numel() for x in model.parameters() if x.requires_grad)
     unknown = tuple(dict.fromkeys(row.name for row in watch.rows if "not counted" in row.note))
-    return Trace((*watch.rows, *idle_rows(model, watch)), trainable, unknown, note)
+    rows = (*watch.rows, *idle_rows(model, watch))
+    return Trace(rows, trainable, unknown, note, watch.ends)
 
 
 def idle_rows(model: nn.Module, watch: Watch) -> list[Row]:

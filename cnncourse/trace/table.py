@@ -1,8 +1,8 @@
 """Rows of a trace, their sums, and the table that a notebook shows."""
 
 import html
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from cnncourse import messages
@@ -33,6 +33,7 @@ class Trace:
     trainable: int = 0  # parameters with requires_grad
     unknown: tuple[str, ...] = ()  # names of rows whose MACs are not, or not all, counted
     note: str = ""
+    ends: Mapping[str, Row] = field(default_factory=dict)  # of each module's last call, by name
 
     @property
     def parameters(self) -> int:
@@ -55,7 +56,7 @@ class Trace:
         groups: dict[str, list[Row]] = {}
         for row in self.rows:
             groups.setdefault(".".join(row.name.split(".")[:level]), []).append(row)
-        rows = tuple(summed(name, group) for name, group in groups.items())
+        rows = tuple(summed(name, group, self.ends.get(name)) for name, group in groups.items())
         return replace(self, rows=rows)
 
     def __str__(self) -> str:
@@ -107,17 +108,21 @@ def html_row(words: Sequence[str]) -> str:
     return f"<tr>{''.join(parts)}</tr>"
 
 
-def summed(name: str, group: Sequence[Row]) -> Row:
-    """One row for several: what the last one gives, what all of them hold and compute."""
+def summed(name: str, group: Sequence[Row], end: Row | None = None) -> Row:
+    """One row for several: what they hold and compute, and what came out at their end.
+
+    end is the row of the module that they are parts of, where they are: the last of them may be
+    one path of many.
+    """
     ran = [row for row in group if row.output_shape] or group
-    notes = {row.note for row in group}
+    last, notes = end or ran[-1], {row.note for row in group}
     return Row(
         name,
         group[0].kind if len(group) == 1 else f"{len(group)} rows",
-        ran[-1].output_shape,
+        last.output_shape,
         sum(row.parameters for row in group),
         sum(row.macs for row in group),
         sum(row.activation_bytes for row in group),
-        ran[-1].field,
+        last.field,
         notes.pop() if len(notes) == 1 else "",
     )

@@ -39,6 +39,7 @@ class Watch(TorchDispatchMode):
         self.learned = {id(value): name for name, value in parameters.items()}
         self.calls: list[Call] = []  # the innermost last
         self.rows: list[Row] = []
+        self.ends: dict[str, Row] = {}  # what came out of each module, by name
         self.ran: set[nn.Module] = set()
         self.places: dict[int, Place | None] = {}  # by the id of a tensor that depends on the input
         self.mixed: set[int] = set()  # memory of which a part was overwritten
@@ -110,8 +111,14 @@ class Watch(TorchDispatchMode):
         own = {prefix + name for name, _ in module.named_parameters(recurse=False)}
         used = self.waiting.keys() & (own | call.parameters)
         is_layer = next(module.children(), None) is None
+        outputs = list(costs.tensors(output))
         if is_layer or used or call.macs or call.unknown:
-            self.rows.append(self.row(call, used, list(costs.tensors(output))))
+            self.rows.append(self.row(call, used, outputs))
+        if outputs:
+            place = self.place(outputs[0])
+            seen = place.field if place else None
+            shape = tuple(outputs[0].shape)
+            self.ends[call.name] = Row(call.name, type(module).__name__, shape, 0, 0, 0, seen)
         self.ran.add(module)
 
     def row(self, call: Call, used: set[str], outputs: Sequence[Tensor]) -> Row:

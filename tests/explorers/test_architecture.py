@@ -8,7 +8,7 @@ from torch import nn
 from cnncourse.arithmetic import ReceptiveField
 from cnncourse.explorers import architecture
 from cnncourse.explorers.architecture import Box, Place
-from cnncourse.trace import Row, trace
+from cnncourse.trace import Row, Trace, trace
 
 
 def a_row(name: str, kind: str = "Conv2d", shape: tuple[int, ...] = (1, 8, 4, 4), **figures) -> Row:
@@ -100,7 +100,7 @@ def test_blocks_take_as_many_parts_of_the_names_as_give_few_boxes(monkeypatch):
     rows = [a_row(f"{i}.{j}.{k}") for i in range(2) for j in range(3) for k in range(4)]
     for most, level in ((24, 3), (23, 2), (6, 2), (5, 1), (1, 1)):
         monkeypatch.setattr(architecture, "MOST_BLOCKS", most)
-        assert architecture.block_level(rows) == level
+        assert architecture.block_level(Trace(tuple(rows))) == level
 
 
 def test_what_never_ran_is_no_part_of_a_stage():

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from cnncourse.arithmetic import ReceptiveField
+from cnncourse.models.googlenet import googlenet_2014
 from cnncourse.models.simple import SimpleCNN
 from cnncourse.trace import Trace, trace
 
@@ -358,3 +359,10 @@ def test_a_model_on_meta_is_refused_without_a_second_run():
     with pytest.raises(ValueError, match="Counting"):
         trace(Counting(), (1, 2))
     assert len(calls) == 1
+
+
+def test_a_group_ends_with_what_its_module_gives_not_with_its_last_path():
+    rows = {row.name: row for row in trace(googlenet_2014(aux_logits=False)).grouped().rows}
+    last = rows["inception5b"]
+    assert last.output_shape == (1, 1024, 7, 7)  # of all four paths
+    assert last.field.size == 715  # of the widest
