@@ -4,6 +4,7 @@ Source of the paper's column: Krizhevsky, Sutskever & Hinton 2012, NeurIPS.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -17,7 +18,9 @@ TOP_1, TOP_5 = 56.522, 79.066  # accuracy of torchvision's weights IMAGENET1K_V1
 SIZE_2014_PX = 224
 
 
-BUILDS = {  # builder, side of the picture it is built for
+BUILDS: dict[
+    str, tuple[Callable[[], nn.Module], int]
+] = {  # builder, side of the picture it is built for
     "ours": (alexnet.alexnet_2012, alexnet.SIZE_2012_PX),
     "without groups": (partial(alexnet.alexnet_2012, two_halves=False), alexnet.SIZE_2012_PX),
     "torchvision's": (alexnet.alexnet, SIZE_2014_PX),
@@ -62,17 +65,14 @@ def listed(numbers: list[int]) -> str:
 
 def tables() -> list[Line]:
     """Lines on what the tables of the builds say."""
-    widths, groups = (
-        [
-            listed([getattr(part, name) for part in convolutions(build)])
-            for build in ("ours", "torchvision's")
-        ]
-        for name in ("out_channels", "groups")
-    )
+    ours, theirs = convolutions("ours"), convolutions("torchvision's")
     return [
-        Line("channels of the convolutions", "96, 256, 384, 384, 256", *widths,
+        Line("channels of the convolutions", "96, 256, 384, 384, 256",
+             listed([part.out_channels for part in ours]),
+             listed([part.out_channels for part in theirs]),
              "torchvision's are of Krizhevsky 2014, arXiv:1404.5997", "section 3.5"),
-        Line("groups of the convolutions", "1, 2, 1, 2, 2", *groups,
+        Line("groups of the convolutions", "1, 2, 1, 2, 2", listed([part.groups for part in ours]),
+             listed([part.groups for part in theirs]),
              "two GPUs, which meet in the third convolution", "section 3.5"),
         Line("picture, px", 224, alexnet.SIZE_2012_PX, SIZE_2014_PX,
              "(224 - 11) / 4 + 1 = 54.25 is no size; torchvision pads by 2", "section 3.5"),
@@ -83,9 +83,6 @@ def counted() -> list[Line]:
     """Lines that are counted on one pass through the networks."""
     ours, whole, theirs = (traced(build) for build in BUILDS)
     units = [values(ours), values(theirs)]
-    parameters, macs = (
-        [full_share(passed, what) for passed in (ours, theirs)] for what in ("parameters", "macs")
-    )
     return [
         Line("parameters", "60 million", ours.parameters, theirs.parameters,
              "other widths, no groups", "abstract"),
@@ -100,8 +97,10 @@ def counted() -> list[Line]:
         Line("GMACs, one picture", None, ours.macs / 1e9, theirs.macs / 1e9,
              "multiply-accumulates"),
         Line("GMACs without groups", None, whole.macs / 1e9, theirs.macs / 1e9),
-        Line("full connections, % of parameters", None, *parameters),
-        Line("full connections, % of MACs", None, *macs),
+        Line("full connections, % of parameters", None,
+             full_share(ours, "parameters"), full_share(theirs, "parameters")),
+        Line("full connections, % of MACs", None, full_share(ours, "macs"),
+             full_share(theirs, "macs")),
     ]  # fmt: skip
 
 

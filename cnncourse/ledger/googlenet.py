@@ -1,9 +1,11 @@
 """What Szegedy et al. 2014 (arXiv:1409.4842) say of GoogLeNet, beside our builds of it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from cnncourse.ledger import Ledger, Line
+from cnncourse.ledger import Cell, Ledger, Line
 from cnncourse.models.alexnet import alexnet, alexnet_2012
 from cnncourse.models.googlenet import GoogLeNet, googlenet, googlenet_2014
 from cnncourse.trace import trace
@@ -36,6 +38,19 @@ def kernels(block: nn.Module) -> int:
     return sum(part.weight.numel() for part in block.modules() if isinstance(part, nn.Conv2d))
 
 
+def third_kernel(model: GoogLeNet) -> nn.Conv2d:
+    """The large kernel of block 3a's third path."""
+    conv = model.get_submodule("inception3a.branch3.1.conv")
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
+def line(figure: str, paper: Cell, pair: Sequence[Cell], why: str = "", source: str = "") -> Line:
+    """A line whose two computed cells, ours and torchvision's, come as a pair."""
+    ours, theirs = pair
+    return Line(figure, paper, ours, theirs, why, source)
+
+
 def ledger() -> Ledger:
     """Figures of the paper, of our build of it, and of torchvision's; all models on "meta"."""
     with torch.device("meta"):
@@ -51,21 +66,21 @@ def sizes(ours: GoogLeNet, theirs: GoogLeNet) -> list[Line]:
     layers = [longest_way(model) for model in (ours, theirs)]
     every = [count(model, nn.Conv2d) + count(model, nn.Linear) for model in (ours, theirs)]
     way = "layers with parameters on the longest way: 3 of the stem, 2 in each of 9 blocks, linear"
-    path = [model.get_submodule("inception3a.branch3.1.conv") for model in (ours, theirs)]
-    sides = [f"{conv.kernel_size[0]}x{conv.kernel_size[1]}" for conv in path]
+    third = [third_kernel(model) for model in (ours, theirs)]
+    sides = [f"{conv.kernel_size[0]}x{conv.kernel_size[1]}" for conv in third]
     pools = [f"{model.get_submodule('maxpool4').kernel_size}" for model in (ours, theirs)]
     drops = [model.dropout.p for model in (ours, theirs)]
     norms = [count(model, nn.BatchNorm2d) for model in (ours, theirs)]
     response = [count(model, nn.LocalResponseNorm) for model in (ours, theirs)]
     return [
-        Line("layers", 22, *layers, way, source="section 5"),
-        Line("convolutions and linear layers", None, *every, "all paths; without the heads"),
-        Line("kernel of the third path", "5x5", *sides, "kept by mistake", source="Table 1"),
-        Line("weights of that kernel in 3a", None, *(conv.weight.numel() for conv in path)),
-        Line("side of the last max-pool", "3", *pools, "the map is 7x7 after both", "Table 1"),
-        Line("batch normalisations", 0, *norms, "it was published a year later"),
-        Line("local response normalisations", 2, *response, "AlexNet's constants", "Figure 3"),
-        Line("dropout", 0.4, *drops, "before the linear layer", source="Table 1"),
+        line("layers", 22, layers, way, source="section 5"),
+        line("convolutions and linear layers", None, every, "all paths; without the heads"),
+        line("kernel of the third path", "5x5", sides, "kept by mistake", source="Table 1"),
+        line("weights of that kernel in 3a", None, [conv.weight.numel() for conv in third]),
+        line("side of the last max-pool", "3", pools, "the map is 7x7 after both", "Table 1"),
+        line("batch normalisations", 0, norms, "published in 2015"),
+        line("local response normalisations", 2, response, "AlexNet's constants", "Figure 3"),
+        line("dropout", 0.4, drops, "before the linear layer", source="Table 1"),
         Line("weight of an auxiliary loss", 0.3, None, None, "training alone", "section 5"),
     ]
 
@@ -87,14 +102,14 @@ def costs(
     times = [old / new for old, new in zip(older, alone, strict=True)]
     biases = "5x5 kernels and biases; 3x3 kernels and batch normalisation"
     return [
-        Line("parameters", None, *alone, biases),
-        Line("parameters with both heads", None, *with_heads, "in training"),
-        Line("parameters of the heads", None, *heads, "nearly half, and thrown away"),
-        Line("parameters of AlexNet", None, *older, "2012, and torchvision's"),
-        Line("times fewer than AlexNet", 12, *times, "by arithmetic 8.7", source="section 1"),
-        Line("GMACs at 224 px", 1.5, *giga, "the paper's is a budget", source="section 1"),
-        Line("weights of 3a", "159K", *weights, "a K of 1,024; no biases", source="Table 1"),
-        Line("million MACs of 3a", 128, *mega, "28 x 28 positions", source="Table 1"),
+        line("parameters", None, alone, biases),
+        line("parameters with both heads", None, with_heads, "in training"),
+        line("parameters of the heads", None, heads, "nearly half, and thrown away"),
+        line("parameters of AlexNet", None, older, "2012, and torchvision's"),
+        line("times fewer than AlexNet", 12, times, "by arithmetic 8.7", source="section 1"),
+        line("GMACs at 224 px", 1.5, giga, "the paper's is a budget", source="section 1"),
+        line("weights of 3a", "159K", weights, "a K of 1,024; no biases", source="Table 1"),
+        line("million MACs of 3a", 128, mega, "28 x 28 positions", source="Table 1"),
     ]
 
 

@@ -56,8 +56,8 @@ def sizes(traces: dict[str, Trace]) -> list[Line]:
     why = "batch normalisation is of 2015: two numbers a channel more"
     lines.append(Line("parameters, column D with batch norm", None, None, with_norm, why))
     for column, (_, name, *_) in COLUMNS.items():
-        ours = round(traces[column].macs / 1e9, 3)
-        lines.append(Line(f"MACs in 10⁹, column {column}", None, ours, ours if name else None))
+        macs = round(traces[column].macs / 1e9, 3)
+        lines.append(Line(f"MACs in 10⁹, column {column}", None, macs, macs if name else None))
     return lines
 
 

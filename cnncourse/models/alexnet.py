@@ -47,7 +47,7 @@ LAYERS_2014 = (
 )
 MAP_PX = 6  # side of the last map, in both
 HIDDEN = 4096  # units of the first and of the second full connection, in both
-POOL = {"kernel_size": 3, "stride": 2}
+POOL_PX, POOL_STRIDE = 3, 2
 
 
 def alexnet_features(layers: Sequence[Conv], *, in_channels: int) -> nn.Sequential:
@@ -66,7 +66,7 @@ def alexnet_features(layers: Sequence[Conv], *, in_channels: int) -> nn.Sequenti
         if normalised:
             parts.append(response_norm())
         if pooled:
-            parts.append(nn.MaxPool2d(**POOL))
+            parts.append(nn.MaxPool2d(POOL_PX, POOL_STRIDE))
         in_channels = channels
     return nn.Sequential(*parts)
 
@@ -84,7 +84,7 @@ def map_size(layers: Sequence[Conv], size_px: int) -> int:
     for layer in layers:
         size_px = (size_px + 2 * layer.padding - layer.kernel_size) // layer.stride + 1
         if layer.pooled:
-            size_px = (size_px - POOL["kernel_size"]) // POOL["stride"] + 1
+            size_px = (size_px - POOL_PX) // POOL_STRIDE + 1
     return size_px
 
 
@@ -92,7 +92,7 @@ def smallest_size(layers: Sequence[Conv], *, map_px: int = 2) -> int:
     """Smallest side of a picture whose last map has a side of map_px."""
     for layer in reversed(layers):
         if layer.pooled:
-            map_px = (map_px - 1) * POOL["stride"] + POOL["kernel_size"]
+            map_px = (map_px - 1) * POOL_STRIDE + POOL_PX
         map_px = (map_px - 1) * layer.stride + layer.kernel_size - 2 * layer.padding
     return map_px
 
@@ -174,8 +174,9 @@ class AlexNet2012(nn.Module):
         """Draw the first weights and biases of section 5."""
         convolutions = [part for part in self.features if isinstance(part, nn.Conv2d)]
         full = [part for part in self.classifier if isinstance(part, nn.Linear)]
+        weighted: list[nn.Conv2d | nn.Linear] = [*convolutions, *full]
         ones = [*convolutions[1:2], *convolutions[3:5], *full[:-1]]  # so that ReLUs start alive
-        for part in [*convolutions, *full]:
+        for part in weighted:
             nn.init.normal_(part.weight, std=0.01)
             assert part.bias is not None
             nn.init.constant_(part.bias, 1.0 if part in ones else 0.0)
@@ -219,7 +220,7 @@ def alexnet_2012(
     two_halves: bool = True,
 ) -> AlexNet2012:
     """The paper's network; two_halves=False is what a single, larger GPU could have run."""
-    layers = LAYERS_2012
+    layers: Sequence[Conv] = LAYERS_2012
     if not two_halves:
         layers = tuple(layer._replace(groups=1) for layer in layers)
     return AlexNet2012(layers, in_channels=in_channels, num_classes=num_classes, dropout=dropout)

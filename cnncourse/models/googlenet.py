@@ -298,11 +298,11 @@ class GoogLeNet(nn.Module):
         for name in self.steps:
             pool = self.get_submodule(name)
             if isinstance(pool, nn.MaxPool2d):
-                if side_px < pool.kernel_size - 1:  # with ceil_mode a window may lack one pixel
+                side = pool.kernel_size
+                assert isinstance(side, int)
+                if side_px < side - 1:  # with ceil_mode a window may lack one pixel
                     return 0
-                side_px = pooled_size(
-                    side_px, kernel_size=int(pool.kernel_size), stride=2, ceil_mode=True
-                )
+                side_px = pooled_size(side_px, kernel_size=side, stride=2, ceil_mode=True)
         return side_px
 
     def forward(self, images: Tensor) -> Tensor | Outputs:
@@ -351,6 +351,7 @@ def initialise(model: nn.Module, *, batch_norm: bool) -> None:
                 nn.init.trunc_normal_(module.weight, std=0.01)
             else:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                assert module.bias is not None  # batch normalisation would replace it
                 nn.init.zeros_(module.bias)
 
 

@@ -227,7 +227,8 @@ class ResNet(nn.Module):
             stage = make_stage(block, depth, channels, width, stride=1 if number == 1 else 2)
             self.stages.append(f"layer{number}")
             self.add_module(self.stages[-1], stage)
-            channels = stage[-1].out_channels
+            last: Any = stage[-1]
+            channels = last.out_channels
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialise(self, zero_init_residual=zero_init_residual)

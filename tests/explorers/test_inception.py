@@ -162,7 +162,8 @@ def test_bars_are_as_wide_as_their_channels_and_stay_in_their_column(name, reduc
         assert width == pytest.approx(max(4, inception.BAR * step.channels / most))
     said = [words for *_, words in page.written]
     assert f"{shown.weights:,}" in said
-    assert "100 %" in said
+    shares = [f"{100 * path.macs / shown.macs:.0f} %" for path in shown.paths]
+    assert [words for words in said if words.endswith(" %")] == [*shares, "100 %"]
 
 
 def test_a_move_takes_no_longer_than_a_blink():
