@@ -84,8 +84,6 @@ class TableConv2d(nn.Module):
     no parameter. Raises ValueError for a row that is empty, repeats a map or names one too many.
     """
 
-    ticks: Tensor  # (2, kernels): output map and input map of each kernel
-
     ticks: Tensor  # (2, ticks): output and input map of each
 
     def __init__(self, table: Table, *, in_channels: int, kernel_size: int) -> None:
@@ -130,8 +128,6 @@ class RadialBasis(nn.Module):
     the paper's equation 9 without its constant j, the distance of a class "none of these"; with
     -j as an eleventh logit it is equation 9.
     """
-
-    codes: Tensor  # (10, 84)
 
     codes: Tensor  # (10, 84)
 

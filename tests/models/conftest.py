@@ -33,6 +33,8 @@ def count(module: nn.Module) -> int:
 def difference(ours: Tensor, theirs: Tensor) -> float:
     """The largest difference of two tensors of one shape, relative to the largest value."""
     assert ours.shape == theirs.shape
+    assert bool(torch.isfinite(ours).all())
+    assert bool(torch.isfinite(theirs).all())
     if not theirs.numel():
         return 0.0
     scale = max(1.0, theirs.double().abs().max().item())
