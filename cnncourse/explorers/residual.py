@@ -23,7 +23,7 @@ from cnncourse.sketch import GRAY, PALE, Sketch
 
 WIDTHS, IMAGES, SIZE_PX, CLASSES = (4, 8, 16), 8, 14, 10
 KINDS = ("plain", "residual")
-COLORS = {"plain": ORANGE, "residual": BLUE}
+COLORS = {"plain": BLUE, "residual": ORANGE}
 TOP, HEIGHT = 64, 220
 LEAST, MOST = 1e-18, 1e18  # what is beyond is drawn at the edge
 Errors = Mapping[str, Mapping[int, Sequence[float]]]  # kind, layers, per cent of each seed
@@ -203,9 +203,9 @@ def draw(shown: Flows) -> Sketch:
     page = Sketch(840, 340)
     panels = 3 if shown.errors else 2
     each = 840 / panels
-    page.frame(16, 10, 9, 9, color=ORANGE, line_px=5)
+    page.frame(16, 10, 9, 9, color=COLORS["plain"], line_px=5)
     page.text(32, 15, "plain: squares", anchor="lm", size_px=13)
-    page.line([(150, 15), (176, 15)], color=BLUE, line_px=2)
+    page.line([(150, 15), (176, 15)], color=COLORS["residual"], line_px=2)
     page.text(184, 15, "residual: a line", anchor="lm", size_px=13)
     curves: list[tuple[str, str, Callable[[Flow], list[float]]]] = [
         ("gradient norm, by layer", "layer", lambda flow: flow.gradients),
