@@ -1,35 +1,13 @@
-"""Augmentation of a batch of tensors, on its device, the same whenever and wherever it is drawn.
-
-What happens to an image depends on (seed, epoch, index) alone: not on the batch it is in, the
-order, the device or the number of workers.
-"""
+"""Rotation and shift of a batch, bilinear, every image its own."""
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-def mixed_seed(seed: int, epoch: int, purpose: int) -> int:
-    """One seed from three numbers, so that neighbouring seeds and epochs share no draws."""
-    state = np.random.SeedSequence([seed, epoch, purpose]).generate_state(1, np.uint64)
-    return int(state[0] >> np.uint64(1))
-
-
-def generator(seed: int, epoch: int, purpose: int) -> torch.Generator:
-    """Random numbers for one purpose in one epoch; on the CPU, so that every device sees the same.
-
-    Purposes in use: 0 the order, 1 the augmentation, 2 dropout.
-    """
-    return torch.Generator().manual_seed(mixed_seed(seed, epoch, purpose))
-
-
-def order(count: int, *, seed: int, epoch: int) -> Tensor:
-    """Order in which an epoch visits its images: a permutation (count,), int64."""
-    return torch.randperm(count, generator=generator(seed, epoch, purpose=0))
+from cnncourse.augment.draws import generator
 
 
 @dataclass(frozen=True)

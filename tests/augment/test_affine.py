@@ -33,16 +33,6 @@ def test_the_draws_of_image_i_do_not_depend_on_how_many_images_there_are(seed, e
     assert torch.equal(TURN_AND_SHIFT.draws(count, seed=seed, epoch=epoch), many[:count])
 
 
-def test_what_happens_to_image_i_does_not_depend_on_its_batch_or_the_order(images):
-    draws = TURN_AND_SHIFT.draws(5, seed=0, epoch=1)
-    together = TURN_AND_SHIFT(images, draws)
-    for order in (torch.arange(5), torch.tensor([3, 0, 4, 1, 2])):
-        for batch_size in (1, 2, 5):
-            for index in order.split(batch_size):
-                batch = TURN_AND_SHIFT(images[index], draws[index])
-                torch.testing.assert_close(batch, together[index], rtol=0, atol=0)
-
-
 def test_the_callers_random_numbers_are_neither_used_nor_moved():
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -61,27 +51,6 @@ def test_draws_are_even_from_minus_1_to_1_and_differ_by_seed_epoch_and_number():
     assert draws.mean(0).abs().max() < 0.03  # 5 standard errors: 5 * 0.577 / 100
     for other in ({"seed": 1, "epoch": 1}, {"seed": 0, "epoch": 2}):
         assert (TURN_AND_SHIFT.draws(10_000, **other) == draws).float().mean() < 0.001
-
-
-def test_the_order_visits_every_image_once_and_differs_by_seed_and_epoch():
-    orders = {
-        tuple(augment.order(20, seed=seed, epoch=epoch).tolist())
-        for seed in range(3)
-        for epoch in range(3)
-    }
-    assert len(orders) == 9
-    assert all(sorted(order) == list(range(20)) for order in orders)
-
-
-def test_neighbouring_seeds_epochs_and_purposes_share_no_seed():
-    seeds = {
-        augment.mixed_seed(seed, epoch, purpose)
-        for seed in range(10)
-        for epoch in range(10)
-        for purpose in range(3)
-    }
-    assert len(seeds) == 300
-    assert all(0 <= seed < 2**63 for seed in seeds)
 
 
 def test_the_order_and_the_augmentation_are_drawn_apart():
