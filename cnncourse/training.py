@@ -13,13 +13,14 @@ from types import FrameType
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnncourse import augment, checkpoints, messages
+from cnncourse import augment, checkpoints
 from cnncourse.data import Split
+from cnncourse.devices import pick_device
 from cnncourse.measure import Evaluation, evaluate, mode_restored
 from cnncourse.preconditions import check_fits, check_numbers
+from cnncourse.steps import batches, train_epoch
 
 
 @dataclass(frozen=True)
@@ -77,79 +78,6 @@ class NonFiniteLoss(ValueError):
     def __init__(self, message: str, history: History) -> None:
         super().__init__(message)
         self.history = history
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Device of that name; "auto" takes a CUDA GPU, else Apple's, else the CPU.
-
-    Raises ValueError for a device that is not here.
-    """
-    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}
-    if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if counts[kind])
-    if name == "gpu":
-        rule = "torch's names are 'cuda' (Nvidia, AMD) and 'mps' (Apple)"
-        raise ValueError(messages.refusal("device", name, rule, attempt="device='auto'"))
-    kind, _, index = name.partition(":")
-    if kind not in counts or not (index or "0").isdecimal():
-        raise ValueError(messages.unknown(name, "device", ["auto", *counts]))
-    if int(index or 0) >= counts[kind]:
-        rule = "no GPU is available here" if counts[kind] == 0 else f"there are {counts[kind]} here"
-        raise ValueError(f"device={name!r}: {rule}. Try: device='auto' (takes what there is).")
-    return torch.device(name)
-
-
-def batches(
-    split: Split,
-    *,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    augmentation: augment.Affine | None = None,
-) -> Iterator[Split]:
-    """The images of an epoch once each, in an order and augmented as (seed, epoch, index) say."""
-    count, device = len(split.labels), split.labels.device
-    order = augment.order(count, seed=seed, epoch=epoch).to(device)
-    if augmentation is not None:
-        draws = augmentation.draws(count, seed=seed, epoch=epoch).to(device)
-    for index in order.split(batch_size):
-        images = split.images[index]
-        if augmentation is not None:
-            images = augmentation(images, draws[index])
-        yield Split(images, split.labels[index])
-
-
-def train_epoch(
-    model: nn.Module,
-    batches: Iterable[Split],
-    optimizer: torch.optim.Optimizer,
-    schedule: LRScheduler | None = None,
-    *,
-    label_smoothing: float = 0.0,
-) -> tuple[float, float]:
-    """One pass of gradient descent; mean cross-entropy and accuracy over the images seen.
-
-    label_smoothing (Szegedy et al. 2015, arXiv:1512.00567) changes what is descended, not the
-    cross-entropy that comes back, so that it compares with the validation loss.
-
-    Raises FloatingPointError where the loss is infinite or nan, before the weights take it in.
-    """
-    model.train()
-    total_loss, correct, seen = 0.0, 0, 0
-    for number, (images, labels) in enumerate(batches, start=1):
-        logits = model(images)
-        loss = F.cross_entropy(logits.detach(), labels)
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(f"{loss.item()} in batch {number}")
-        optimizer.zero_grad()
-        F.cross_entropy(logits, labels, label_smoothing=label_smoothing).backward()
-        optimizer.step()
-        if schedule is not None:
-            schedule.step()
-        total_loss += loss.item() * len(labels)
-        correct += int((logits.argmax(dim=1) == labels).sum())
-        seen += len(labels)
-    return total_loss / seen, correct / seen
 
 
 def fit(

@@ -224,29 +224,6 @@ def test_the_schedule_steps_after_every_batch():
     assert rates == [0.5, 0.25, 0.125, 0.125]  # three batches, then the end of the epoch
 
 
-def test_an_epoch_has_every_image_once_with_its_label_in_an_order_of_its_own():
-    numbered = Split(torch.arange(10.0).reshape(10, 1, 1, 1), torch.arange(10))
-    seen = {}
-    for epoch in (1, 2):
-        parts = list(training.batches(numbered, batch_size=4, seed=0, epoch=epoch))
-        assert [len(part.labels) for part in parts] == [4, 4, 2]
-        seen[epoch] = torch.cat([part.labels for part in parts]).tolist()
-        assert torch.cat([part.images for part in parts]).flatten().tolist() == seen[epoch]
-    assert sorted(seen[1]) == sorted(seen[2]) == list(range(10))
-    assert seen[1] != seen[2]
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 10])
-def test_an_image_is_augmented_by_its_own_draws(batch_size):
-    augmentation = augment.Affine(degrees=30, shift_px=2)
-    expected = augmentation(TRAIN.images, augmentation.draws(10, seed=0, epoch=3))
-    parts = training.batches(
-        TRAIN, batch_size=batch_size, seed=0, epoch=3, augmentation=augmentation
-    )
-    order = augment.order(10, seed=0, epoch=3)
-    assert torch.equal(torch.cat([part.images for part in parts]), expected[order])
-
-
 # Reporters
 
 
@@ -442,41 +419,7 @@ def test_numbers_and_devices_that_cannot_be_are_refused(refused, options, senten
         fit(SimpleCNN(), DIGITS, DIGITS, **options)
 
 
-# Devices
-
-
-@pytest.fixture
-def machine(monkeypatch):
-    """Says how many CUDA GPUs there are, and whether Apple's is."""
-
-    def machine(*, cuda=0, mps=False):
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
-        monkeypatch.setattr(torch.mps, "is_available", lambda: mps)
-
-    return machine
-
-
-@pytest.mark.parametrize(
-    ("cuda", "mps", "picked"),
-    [(0, False, "cpu"), (0, True, "mps"), (1, False, "cuda"), (2, True, "cuda")],
-)
-def test_auto_takes_cuda_then_apples_then_the_cpu(machine, cuda, mps, picked):
-    machine(cuda=cuda, mps=mps)
-    assert training.pick_device() == training.pick_device("auto") == torch.device(picked)
-    assert training.pick_device("cpu") == torch.device("cpu")
-
-
-def test_a_device_that_is_not_here_is_refused(machine, refused):
-    machine()
-    for name in ("cuda", "cuda:0", "mps"):
-        with refused(
-            f"device={name!r}: no GPU is available here. Try: device='auto' (takes what there is)."
-        ):
-            training.pick_device(name)
-    machine(cuda=2)
-    assert training.pick_device("cuda:1") == torch.device("cuda:1")
-    with refused("device='cuda:2': there are 2 here. Try: device='auto' (takes what there is)."):
-        training.pick_device("cuda:2")
+# On a GPU
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
