@@ -216,6 +216,7 @@ class ResNet(nn.Module):
         self.in_channels, channels = in_channels, widths[0]
         # Every stride rounds up: a map is ceil(H / total stride) high.
         self.smallest_px = (1 if small_images else 4) * 2 ** (len(depths) - 1) + 1
+        self.attempt = "" if small_images else "small_images=True"
         self.conv1 = nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False)
         if small_images:
             self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
@@ -236,7 +237,11 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> logits (N, num_classes)."""
         checks.check_images(
-            images, in_channels=self.in_channels, smallest_px=self.smallest_px, model="ResNet"
+            images,
+            in_channels=self.in_channels,
+            smallest_px=self.smallest_px,
+            model="ResNet",
+            attempt=self.attempt,
         )
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for stage in self.stages:

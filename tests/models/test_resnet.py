@@ -204,17 +204,23 @@ def test_an_option_that_is_none_and_channels_that_cannot_be_dropped_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("model", "smallest_px"),
+    ("model", "smallest_px", "attempt"),
     [
-        (toy(), 9),
-        (toy(small_images=True), 3),
-        (toy(Bottleneck), 9),
-        (resnet.resnet18(num_classes=3), 33),
-        (resnet.resnet18(num_classes=3, small_images=True), 9),
+        (toy(), 9, "small_images=True"),
+        (toy(small_images=True), 3, "F.interpolate(images, size=(3, 3))"),
+        (toy(Bottleneck), 9, "small_images=True"),
+        (resnet.resnet18(num_classes=3), 33, "small_images=True"),
+        (
+            resnet.resnet18(num_classes=3, small_images=True),
+            9,
+            "F.interpolate(images, size=(9, 9))",
+        ),
     ],
     ids=["toy", "small toy", "bottleneck", "resnet18", "small resnet18"],
 )
-def test_the_smallest_picture_gives_a_last_map_of_two_positions(model, smallest_px, refused):
+def test_the_smallest_picture_gives_a_last_map_of_two_positions(
+    model, smallest_px, attempt, refused
+):
     assert model.smallest_px == smallest_px
     seen = []
     model.eval().avgpool.register_forward_pre_hook(lambda _, maps: seen.append(maps[0].shape[2:]))
@@ -226,8 +232,7 @@ def test_the_smallest_picture_gives_a_last_map_of_two_positions(model, smallest_
     model.smallest_px = smallest_px
     with refused(
         f"image ({smallest_px - 1}, {smallest_px}): ResNet needs {smallest_px} px a side or more, "
-        "or its last map has fewer than 2x2 positions. Try: F.interpolate(images, size="
-        f"({smallest_px}, {smallest_px}))."
+        f"or its last map has fewer than 2x2 positions. Try: {attempt}."
     ):
         model(torch.zeros(1, 3, smallest_px - 1, smallest_px))
 
