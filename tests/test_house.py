@@ -30,6 +30,7 @@ ORDER = [
     "checkpoints",
     "steps",
     "training",
+    "range_test",
     "plots",
     "sketch",
     "diagram",
