@@ -128,22 +128,25 @@ class Exercise:
         return None
 
     def first_change(self, answer: Callable) -> str | None:
-        """The smallest case in which a right answer spoils an array or a list that it was given."""
+        """The smallest case in which a right answer spoils an array, tensor or list of its case."""
         right = compiled(self.solution_code, self.name)
         for number in range(self.cases):
             for place in sorted(self.changed(answer, number) - self.changed(right, number)):
-                name = right.__code__.co_varnames[place]
+                name, value = right.__code__.co_varnames[place], self.case(number)[place]
+                copied = f"{name}.copy()" if hasattr(value, "copy") else f"{name}.clone()"
                 return (
                     f"{self.describe(*self.case(number))}: the result is right, but yours changes "
-                    f"`{name}`, which its caller may still need. Try: {name} = {name}.copy() first."
+                    f"`{name}`, which its caller may still need. Try: {name} = {copied} first."
                 )
         return None
 
     def changed(self, function: Callable, number: int) -> set[int]:
-        """Places of the arguments, arrays and lists, that the function changes on a case."""
+        """Places of the arguments (arrays, tensors, lists) that the function changes on a case."""
+        torch = torch_if_loaded()
+        kinds = (np.ndarray, list) if torch is None else (np.ndarray, list, torch.Tensor)
         with seeded(number), contextlib.redirect_stdout(io.StringIO()):
             arguments = self.case(number)
-            kept = {n: x for n, x in enumerate(arguments) if isinstance(x, np.ndarray | list)}
+            kept = {n: x for n, x in enumerate(arguments) if isinstance(x, kinds)}
             before = copy.deepcopy(kept)
             if kept:
                 with contextlib.suppress(Exception):  # then nothing came out, for the solution too

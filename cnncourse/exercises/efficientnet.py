@@ -69,6 +69,7 @@ CHANNELS = (
     (41.0, 16),
     (9.9, 4),
     (123.2, 8),
+    (10.0, 3),
 )
 
 
@@ -139,6 +140,13 @@ def make_divisible(channels, divisor):
     return rounded + divisor if rounded < 0.9 * channels else rounded""",
             "Python's round takes a half to the even side: 52 / 8 = 6.5 becomes 6. Here halves go "
             "up: add half a divisor and cut down.",
+        ),
+        WrongAnswer(
+            """\
+def make_divisible(channels, divisor):
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded <= 0.9 * channels else rounded""",
+            "Exactly 90 % of `channels` is enough: 9 in place of 10. Below it, the next multiple.",
         ),
         WrongAnswer(
             """\
@@ -381,6 +389,8 @@ def drop_case(number: int) -> tuple[Tensor, Tensor, Tensor, float, bool]:
     draws = torch.rand(shape[0], generator=draw)
     if number < 2:
         draws[0] = (0.1, 0.9)[number]  # one that is dropped, one that is kept
+    if number == 5:
+        draws[0] = CHANCES[0]  # p itself: not below p
     return residual, shortcut, draws, CHANCES[number % len(CHANCES)], number % 4 != 3
 
 
@@ -451,6 +461,14 @@ def add_residual(residual, shortcut, draws, p, training):
     survives = (draws >= p)[:, None, None, None]
     return shortcut + residual * survives / (1 - p)""",
             "Yours drops in use, too. With training=False every residual is added as it is.",
+        ),
+        WrongAnswer(
+            """\
+def add_residual(residual, shortcut, draws, p, training):
+    if not training:
+        return shortcut + residual
+    return shortcut + residual * (draws > p)[:, None, None, None] / (1 - p)""",
+            "A draw that equals p is not below p: it survives.",
         ),
         WrongAnswer(
             """\

@@ -446,6 +446,17 @@ def loss_case(number: int) -> tuple:
     return logits, heads, labels, (0.3, 1.0, 0.1)[number % 3]
 
 
+def loss_outcome(function: Callable, arguments: tuple) -> object:
+    """The loss, and its gradient for the network's logits and for those of each head."""
+    logits, heads, labels, weight = arguments
+    leaves = [tensor.clone().requires_grad_() for tensor in (logits, *heads)]
+    loss = function(leaves[0], leaves[1:], labels, weight)
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        return loss, "no gradient"
+    gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
+    return loss.detach(), gradients
+
+
 AUXILIARY_LOSS = Exercise(
     name="auxiliary_loss",
     task=(
@@ -538,12 +549,32 @@ def auxiliary_loss(logits, heads, labels, weight):
     return loss""",
             "Only the first head is counted. There may be two.",
         ),
+        WrongAnswer(
+            """\
+def auxiliary_loss(logits, heads, labels, weight):
+    loss = F.cross_entropy(logits, labels).item()
+    for head in heads:
+        loss = loss + weight * F.cross_entropy(head, labels).item()
+    return torch.tensor(loss)""",
+            "The number is right, and nothing can be learned from it: .item() cuts it off from the "
+            "logits. Add the tensors.",
+        ),
+        WrongAnswer(
+            """\
+def auxiliary_loss(logits, heads, labels, weight):
+    loss = F.cross_entropy(logits, labels)
+    for head in heads:
+        loss = loss + weight * F.cross_entropy(head.detach(), labels)
+    return loss""",
+            "The heads are detached: their losses are counted, and no gradient comes of them.",
+        ),
     ),
     case=loss_case,
     describe=lambda logits, heads, labels, weight: (
         f"logits {[[round(x, 2) for x in row] for row in logits.tolist()]}, {len(heads)} heads, "
-        f"labels {labels.tolist()}, weight={weight}"
+        f"labels {labels.tolist()}, weight={weight} (loss, then its gradients)"
     ),
+    outcome=loss_outcome,
     cases=24,
 )
 

@@ -21,8 +21,8 @@ WHAT_J_DOES = Question(
     "The paper's loss has a constant j: the distance of an imagined eleventh class, \"none of "
     'these". Leave it out, so that it is the usual softmax over ten distances. What happens to the '
     "test error?",
-    ("it falls: one class less to confuse", "nothing", "it rises to more than double"),
-    answer="it rises to more than double",
+    ("it falls: one class less to confuse", "nothing", "it rises by half or more"),
+    answer="it rises by half or more",
     why=(
         "Without j only differences of distances count, and 84 units together make large "
         "differences from tiny values. F6 stays near 0, where the squashing function is a straight "

@@ -376,11 +376,17 @@ STRIDES = (
 
 
 def trace_case(number: int) -> tuple[list[tuple[int, int, int, int]]]:
-    """Shapes after the stem and after each of four stages; odd and unequal sides later on."""
+    """Shapes after the stem and after each of four stages.
+
+    Later on sides are odd and unequal, and at times a stage is wrong in one of them alone.
+    """
     height, width = (56, 56) if number < len(STRIDES) else (41 + 3 * number, 39 + 5 * number)
     shapes, widths = [(1, 64, height, width)], (64, 128, 256, 512)
-    for stride, channels in zip(STRIDES[number % len(STRIDES)], widths, strict=True):
-        height, width = -(-height // stride), -(-width // stride)
+    down = across = STRIDES[number % len(STRIDES)]
+    if number >= 2 * len(STRIDES):
+        down, across = (STRIDES[0], across) if number % 2 else (down, STRIDES[0])
+    for vertical, horizontal, channels in zip(down, across, widths, strict=True):
+        height, width = -(-height // vertical), -(-width // horizontal)
         shapes.append((1, channels, height, width))
     return (shapes,)
 
@@ -494,10 +500,32 @@ def wrong_strides(shapes):
             "Every stage that keeps its height is in your list: also stage 1, which should, and "
             "one that divides by four is not.",
         ),
+        WrongAnswer(
+            """\
+def wrong_strides(shapes):
+    wrong = []
+    for stage in range(1, 5):
+        stride = 1 if stage == 1 else 2
+        if -(-shapes[stage - 1][2] // stride) != shapes[stage][2]:
+            wrong.append(stage)
+    return wrong""",
+            "You look at the height alone. A stage can be wrong in its width, too.",
+        ),
+        WrongAnswer(
+            """\
+def wrong_strides(shapes):
+    wrong = []
+    for stage in range(1, 5):
+        stride = 1 if stage == 1 else 2
+        if -(-shapes[stage - 1][3] // stride) != shapes[stage][3]:
+            wrong.append(stage)
+    return wrong""",
+            "You look at the width alone. A stage can be wrong in its height, too.",
+        ),
     ),
     case=trace_case,
     describe=lambda shapes: "sides " + " -> ".join(f"{s[2]}x{s[3]}" for s in shapes),
-    cases=20,
+    cases=30,
 )
 
 
@@ -505,7 +533,7 @@ def wrong_strides(shapes):
 
 
 def gradients_case(number: int) -> tuple:
-    """A small network in train mode, with gradients of an earlier step, and a batch."""
+    """A small network in either mode, with gradients of an earlier step, and a batch."""
     torch.manual_seed(number)
     layers: list[nn.Module] = []
     channels = 1
@@ -519,7 +547,13 @@ def gradients_case(number: int) -> tuple:
     images, labels = torch.randn(3 + number % 4, 1, 4, 4), torch.randint(4, (3 + number % 4,))
     if number % 2:
         model(torch.randn(2, 1, 4, 4)).square().sum().backward()
-    return model, images, labels
+    return model.train(number % 4 != 3), images, labels
+
+
+def norms_and_mode(function: Callable, arguments: tuple) -> object:
+    """What the function returns, and the mode in which it leaves the network."""
+    norms = function(*arguments)
+    return norms, "train mode" if arguments[0].training else "eval mode"
 
 
 GRADIENT_NORMS = Exercise(
@@ -566,6 +600,17 @@ def gradient_norms(model, images, labels):
     return [module.weight.grad.norm().item() for module in convolutions]""",
             "In eval mode batch normalisation takes its running statistics, which training never "
             "does. Measure in the mode in which it trains.",
+        ),
+        WrongAnswer(
+            """\
+def gradient_norms(model, images, labels):
+    model.train()
+    model.zero_grad()
+    F.cross_entropy(model(images), labels).backward()
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    return [module.weight.grad.norm().item() for module in convolutions]""",
+            "You put the network into train mode. It comes in the mode in which it is to be "
+            "measured, and is to be left in it.",
         ),
         WrongAnswer(
             """\
@@ -620,7 +665,10 @@ def gradient_norms(model, images, labels):
         f"{sum(isinstance(module, nn.Conv2d) for module in model)} convolutions, "
         f"{len(images)} images, "
         + ("clean" if model[0].weight.grad is None else "with gradients from before")
+        + ", in train mode" * model.training
+        + ", in eval mode" * (not model.training)
     ),
+    outcome=norms_and_mode,
 )
 
 

@@ -131,6 +131,20 @@ def test_what_changes_its_arguments_is_told_which(capsys):
     assert capsys.readouterr().out == "mine\n" * 20
 
 
+def test_a_tensor_that_was_changed_is_found_too():
+    def in_place(first, second):
+        return second.add_(first)
+
+    on_tensors = dataclasses.replace(
+        ADD, case=lambda number: (torch.ones(number + 3), torch.ones(number + 3))
+    )
+    assert on_tensors.check(lambda first, second: first + second).kind == "right"
+    assert on_tensors.check(in_place).text.endswith(
+        "yours changes `second`, which its caller may still need. Try: second = second.clone() "
+        "first."
+    )
+
+
 def test_a_wrong_result_comes_before_a_changed_argument():
     def in_place(first, second):
         second += 1
