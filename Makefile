@@ -46,6 +46,7 @@ full: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/equality.py
 
 mutate: $(READY)
 	$(BIN)/python tests/mutate.py --jobs 2
