@@ -1,8 +1,11 @@
 """Live views: a bar and curves that grow while a cell runs, and one line in the record."""
 
 import html
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -10,8 +13,8 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from cnncourse import plots
-from cnncourse.explorers import picture_html
-from cnncourse.training import Progress
+from cnncourse.explorers import Reachable, picture_html
+from cnncourse.training import History, Progress
 
 T = TypeVar("T")
 PERIOD_S = 0.2  # the bar moves at most five times a second: drawing must not slow training
@@ -27,23 +30,78 @@ def bar_html(done: int, total: int, text: str) -> str:
 
 
 class LiveCurves(widgets.VBox):
-    """Reporter for `training.fit`: bar after every batch, curves after every epoch."""
+    """Reporter for `training.fit`: bar after every batch, curves after every epoch.
+
+    Pause holds training between two batches, stop ends it there as Ctrl-C does: what was learned
+    stays. A click reaches Python while the cell runs since JupyterLab 4.4 and ipykernel 7 give
+    widgets a thread of their own; where they have none, it waits for the cell, and Ctrl-C does not.
+    Where nobody clicks nothing waits.
+    """
 
     def __init__(self) -> None:
         self.bar = widgets.HTML(bar_html(0, 1, "waiting for the first batch"))
         self.picture = widgets.HTML()
+        self.pause = widgets.ToggleButton(description="pause", disabled=True)
+        self.stop = widgets.Button(description="stop", disabled=True)
+        self.running, self.stopping = threading.Event(), False
+        self.history: History | None = None
         self.drawn_at = 0.0
-        super().__init__([self.bar, self.picture])
+        self.pause.observe(self.hold, names="value")
+        self.stop.on_click(self.end)
+        buttons = widgets.HBox([self.pause, self.stop])
+        super().__init__([self.bar, buttons, self.picture, Reachable()])
+        self.add_class("cnncourse-explorer")
+
+    def hold(self, change: dict) -> None:
+        """Let training wait, or go on."""
+        self.pause.description = "resume" if change["new"] else "pause"
+        if change["new"]:
+            self.running.clear()
+        else:
+            self.running.set()
+
+    def end(self, _button: widgets.Button) -> None:
+        """Let training end after the running batch, also where it waits."""
+        self.stopping = True
+        self.running.set()
+
+    def enabled(self, enabled: bool) -> None:
+        """Make the buttons ready for a training that begins, or dead after one that ended."""
+        self.pause.value, self.stopping = False, False
+        self.running.set()
+        self.pause.disabled = self.stop.disabled = not enabled
+
+    def obey(self, progress: Progress) -> None:
+        """Wait while training is paused; raise KeyboardInterrupt where it was stopped."""
+        if not self.running.is_set() and not self.stopping:
+            self.show(progress, "paused in ")
+            with stoppable():
+                while not self.running.wait(PERIOD_S):  # in turns, so that Ctrl-C is heard
+                    pass
+        if self.stopping:
+            self.show(progress, "stopped in ")
+            self.enabled(False)
+            raise KeyboardInterrupt
 
     def __call__(self, progress: Progress) -> None:
-        """Show where training is."""
-        now = time.monotonic()
+        """Show where training is, and do what the buttons say."""
+        if progress.history is not self.history:  # another training
+            self.history = progress.history
+            self.enabled(True)
         ended = progress.epoch_ended and progress.epoch == progress.epochs
-        if not ended and now - self.drawn_at < PERIOD_S and not progress.epoch_ended:
-            return
-        self.drawn_at = now
+        now = time.monotonic()
+        if progress.epoch_ended or now - self.drawn_at >= PERIOD_S:
+            self.drawn_at = now
+            self.show(progress)
+        if ended:
+            self.enabled(False)
+        else:
+            self.obey(progress)
+
+    def show(self, progress: Progress, doing: str = "") -> None:
+        """The bar, and after an epoch the curves; doing comes before the words."""
         done = (progress.epoch - 1) * progress.batches + progress.batch
-        text = f"epoch {progress.epoch} of {progress.epochs}"
+        text = f"{doing}epoch {progress.epoch} of {progress.epochs}"
         if progress.history.epochs:
             newest = progress.history.epochs[-1]
             text += (
@@ -61,6 +119,19 @@ class LiveCurves(widgets.VBox):
         bundle = dict(super()._repr_mimebundle_(**kwargs) or {})
         bundle["text/plain"] = repr(self)
         return bundle
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside the block Ctrl-C interrupts at once: while training waits there is no batch to end."""
+    if threading.current_thread() is not threading.main_thread():  # signals are not for it
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def curves_png(progress: Progress) -> bytes:
