@@ -474,6 +474,20 @@ def test_a_picture_follows_the_key_at_once(playground, capsys):
     assert {name: value for name, value in medians.items() if value > limits[name]} == {}
 
 
+def test_a_click_on_a_layer_of_the_map_shows_its_row(playground):
+    cell = explorer_cell(playground, "architecture")
+    picture, before = cell.locator(".cnncourse-explorer img").first, state(cell)
+    box = picture.bounding_box()
+    picture.click(position={"x": 0.16 * box["width"], "y": 0.12 * box["height"]})
+    for _ in range(100):
+        if state(cell) != before:
+            break
+        playground.wait_for_timeout(30)
+    rows = [re.search(r"(\d+) of \d+: \S+", words)[1] for _, words in (before, state(cell))]
+    assert int(rows[0]) < int(rows[1])  # the first was chosen, one further right was clicked
+    assert state(cell)[0] != before[0]
+
+
 def test_a_guess_is_made_by_keyboard_and_answered(playground):
     cell = cell_with(playground, "exercises.WHICH_ONE")
     choices = cell.locator("input[type=radio]")
@@ -497,3 +511,222 @@ def test_no_explorer_has_a_serious_fault_of_accessibility(playground):
             if fault["impact"] in ("serious", "critical")
         }
     assert serious == {}
+
+
+# --- drawing a digit, and a training that is paused and stopped -----------------------------------
+
+DRAWING = """
+import torch
+from cnncourse import data, training
+from cnncourse.explorers import draw_digit, live
+from cnncourse.models.simple import SimpleCNN
+mnist = data.load("mnist", sample=True)
+parts = [data.Split((p.images - 0.13) / 0.31, p.labels) for p in (mnist.train, mnist.test)]
+torch.manual_seed(0)
+model = SimpleCNN()
+optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+settings = {"batch_size": 64, "optimizer": optimizer, "device": "cpu"}
+training.fit(model, *parts, epochs=2, **settings)
+draw_digit.explorer(model, mnist.test, mean=0.13, std=0.31)
+"""
+LONG = """
+curves = live.LiveCurves()
+display(curves)
+history = training.fit(model, *parts, epochs=50, **settings, reporters=[curves])
+print("History says:", history.stopped, len(history.epochs))
+"""
+STROKE_MS = 100  # meant, from a move of the mouse to the picture with it
+
+
+def write_notebook(path: Path, *sources: str) -> None:
+    """A notebook of these cells, without outputs."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+
+
+@pytest.fixture(scope="module")
+def pad_page(open_alone, lessons):
+    """A notebook with the pad, run; a network that has learned a little reads what is drawn."""
+    write_notebook(lessons / "drawing.ipynb", DRAWING, LONG)
+    page = open_alone("drawing.ipynb")
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    page.locator(".cnncourse-pad canvas").wait_for(timeout=RUN_S * 1000)
+    page.wait_for_function(IDLE, timeout=RUN_S * 1000)
+    return page
+
+
+def settled_words(root, *, says: str) -> str:
+    """The words of the explorer once they have that in them, and the picture's are the same."""
+    words = root.locator('[role="status"], [role="alert"]').first
+    for _ in range(100):
+        if re.search(says, words.inner_text()):
+            return words.inner_text()
+        root.page.wait_for_timeout(50)
+    raise AssertionError(f"{says!r} is not in: {words.inner_text()!r}")
+
+
+@contextmanager
+def served_by_voila(notebook: Path, home: Path) -> Iterator[str]:
+    """Address of a Voila on loopback that shows one notebook, with its token."""
+    token = secrets.token_hex(16)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
+    environment = os.environ | {name: str(home / name.lower()) for name in folders}
+    command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={port}"]
+    command += ["--Voila.ip=127.0.0.1", f"--token={token}"]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/login", server)
+            yield f"http://127.0.0.1:{port}/?token={token}"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def stroke(page, canvas, *points: tuple[float, float]) -> None:
+    """Draw with the mouse through these points, in shares of the pad."""
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at[1:]:
+        page.mouse.move(*point, steps=12)
+    page.mouse.up()
+
+
+def lit(canvas) -> int:
+    """Pixels of the pad that the page shows as ink."""
+    return canvas.evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)"
+        ".data.filter((value, place) => place % 4 === 0 && value > 127).length"
+    )
+
+
+def draw_one_and_seven(page) -> None:
+    """Clear, a 1, undo, a 7: what the page shows and says at each."""
+    root, canvas = page.locator(".cnncourse-explorer").first, page.locator(".cnncourse-pad canvas")
+    page.get_by_role("button", name="clear").click()
+    settled_words(root, says="there is no ink on the pad")
+    assert lit(canvas) == 0
+    stroke(page, canvas, (0.5, 0.15), (0.5, 0.85))
+    words = settled_words(root, says="the network says 1")
+    height, width = map(int, re.search(r"(\d+) x (\d+) px of ink", words).groups())
+    assert height > 90
+    assert width < 20
+    assert lit(canvas) > 700
+    page.get_by_role("button", name="undo").click()
+    settled_words(root, says="there is no ink on the pad")
+    assert lit(canvas) == 0
+    stroke(page, canvas, (0.2, 0.2), (0.8, 0.2), (0.45, 0.85))
+    settled_words(root, says="the network says 7")
+    assert root.locator("img").first.evaluate("image => image.naturalWidth") > 1000
+
+
+def test_a_digit_drawn_with_the_mouse_is_read(pad_page):
+    draw_one_and_seven(pad_page)
+    assert pad_page.errors == []
+
+
+def test_a_finger_draws_as_the_mouse_does(pad_page):
+    root = pad_page.locator(".cnncourse-explorer").first
+    canvas = pad_page.locator(".cnncourse-pad canvas")
+    pad_page.get_by_role("button", name="clear").click()
+    settled_words(root, says="there is no ink on the pad")
+    box = canvas.bounding_box()
+    for kind, share in [("down", 0.2), ("move", 0.5), ("move", 0.8), ("up", 0.8)]:
+        place = {
+            "clientX": box["x"] + 0.5 * box["width"],
+            "clientY": box["y"] + share * box["height"],
+        }
+        touch = {"pointerType": "touch", "pointerId": 1, "isPrimary": True, "button": 0}
+        if kind == "down":  # a made-up pointer cannot be captured
+            canvas.evaluate("canvas => { canvas.setPointerCapture = () => {}; }")
+        canvas.dispatch_event(f"pointer{kind}", place | touch)
+    settled_words(root, says="the network says 1")
+    assert canvas.evaluate("canvas => getComputedStyle(canvas).touchAction") == "none"
+
+
+def test_samples_and_habits_are_chosen_by_keyboard(pad_page):
+    root = pad_page.locator(".cnncourse-explorer").first
+    for digit in "17":
+        button = pad_page.get_by_role("button", name=digit, exact=True)
+        button.focus()
+        button.press("Enter")
+        settled_words(root, says=f"the network says {digit}")
+    before = lit(pad_page.locator(".cnncourse-pad canvas"))
+    corner = pad_page.get_by_role("button", name="corner")
+    corner.focus()
+    corner.press(" ")
+    settled_words(root, says="corner: .* moved 0 right and 0 down")
+    assert lit(pad_page.locator(".cnncourse-pad canvas")) == before  # the drawing stays
+    pad_page.get_by_role("button", name="as MNIST").press("Enter")
+    settled_words(root, says="as MNIST")
+
+
+def test_the_answer_follows_the_pen(pad_page, capsys):
+    canvas = pad_page.locator(".cnncourse-pad canvas")
+    pad_page.get_by_role("button", name="clear").click()
+    pad_page.evaluate(PROBE.replace("'keydown'", "'pointermove'"), 0)
+    box = canvas.bounding_box()
+    pad_page.mouse.move(box["x"] + 60, box["y"] + 60)
+    pad_page.mouse.down()
+    for number in range(15):
+        pad_page.wait_for_timeout(150)
+        pad_page.mouse.move(box["x"] + 60 + 8 * number, box["y"] + 60 + 5 * (number + 1))
+        pad_page.wait_for_function(f"() => window.moves.length > {number}", timeout=5000)
+    pad_page.mouse.up()
+    median = statistics.median(pad_page.evaluate("() => window.moves"))
+    with capsys.disabled():
+        print(
+            f"\nstroke to answer and picture, median: {median:.0f} ms (meant {STROKE_MS})", end=""
+        )
+    assert median < 2 * STROKE_MS  # for machines that stutter
+
+
+def test_the_pad_has_no_serious_fault_of_accessibility(pad_page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(pad_page, context=".cnncourse-explorer").response["violations"]
+    assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == []
+
+
+def test_a_training_is_paused_resumed_and_stopped_while_its_cell_runs(pad_page):
+    cell = cell_with(pad_page, "live.LiveCurves()")
+    pad_page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    bar = cell.locator("progress")
+    cell.get_by_role("button", name="pause").click(timeout=30_000)
+    cell.get_by_role("button", name="resume").wait_for()
+    pad_page.wait_for_function(
+        "() => document.querySelector('progress')?.ariaLabel?.startsWith('paused in epoch')",
+        timeout=10_000,
+    )
+    before = bar.get_attribute("value")
+    pad_page.wait_for_timeout(1500)
+    assert bar.get_attribute("value") == before
+    cell.get_by_role("button", name="resume").click()
+    pad_page.wait_for_function(
+        "before => Number(document.querySelector('progress').value) > before",
+        arg=int(before),
+        timeout=20_000,
+    )
+    cell.get_by_role("button", name="stop").click()
+    cell.get_by_text("History says: interrupted in epoch").wait_for(timeout=20_000)
+    assert bar.get_attribute("aria-label").startswith("stopped in epoch")
+    assert pad_page.errors == []
+
+
+def test_the_pad_draws_in_voila(browser, lessons, tmp_path):
+    write_notebook(lessons / "pad.ipynb", DRAWING)
+    with served_by_voila(lessons / "pad.ipynb", tmp_path) as address:
+        page = browser.new_page(viewport={"width": 1000, "height": 1200})
+        page.goto(address)
+        page.locator(".cnncourse-pad canvas").wait_for(timeout=RUN_S * 1000)
+        draw_one_and_seven(page)
+        page.close()
