@@ -5,6 +5,7 @@ accepted only with the SHA-256 that was known before.
 """
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -93,7 +94,7 @@ def promise(path: Path, fingerprints: Sequence[str]) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put content under path in one step: temporary file beside it, fsync, rename."""
+    """Put content under path in one step: temporary file, fsync, rename, fsync of the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -102,9 +103,24 @@ def replace(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut, where the system can do that for a folder."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network folders cannot
+            raise
+    finally:
+        os.close(handle)
 
 
 def read(path: Path) -> bytes:

@@ -46,12 +46,14 @@ def test_a_written_file_is_as_readable_to_others_as_any_new_file(tmp_path):
     assert (tmp_path / "a.bin").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-STEPS = [(step, call) for step in ("fsync", "replace") for call in (1, 2, 3)]
+# The promise, the file, the promise kept: each a file, its rename, its folder.
+STEPS = [("replace", call) for call in (1, 2, 3)] + [("fsync", call) for call in range(1, 7)]
+NEW_FROM = {"replace": 3, "fsync": 4}  # the call that comes after the new file's rename
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("error", [FULL, KeyboardInterrupt()])
-@pytest.mark.parametrize(("step", "call"), STEPS)  # the promise, the file, the promise kept
+@pytest.mark.parametrize(("step", "call"), STEPS)
 def test_a_write_that_fails_leaves_the_old_file_or_the_new_one(
     tmp_path, monkeypatch, step, call, error
 ):
@@ -67,7 +69,7 @@ def test_a_write_that_fails_leaves_the_old_file_or_the_new_one(
     monkeypatch.setattr(os, step, failing)
     with pytest.raises(type(error)):
         files.write(path, b"new")
-    assert files.read(path) == (b"new" if call == 3 else b"old")
+    assert files.read(path) == (b"new" if call >= NEW_FROM[step] else b"old")
     assert sorted(os.listdir(tmp_path)) == ["a.bin", "a.bin.sha256"]
 
 
@@ -97,7 +99,7 @@ def test_a_kill_inside_the_write_leaves_the_old_file_or_the_new_one(tmp_path, st
     files.write(path, b"old")
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path), step, str(call)])
     assert killed.returncode == -signal.SIGKILL
-    assert files.read(path) == (b"new" if call == 3 else b"old")
+    assert files.read(path) == (b"new" if call >= NEW_FROM[step] else b"old")
 
 
 FULL_DISK = """
