@@ -612,7 +612,7 @@ def lit(canvas) -> int:
 def draw_one_and_seven(page) -> None:
     """Clear, a 1, undo, a 7: what the page shows and says at each."""
     root, canvas = page.locator(".cnncourse-explorer").first, page.locator(".cnncourse-pad canvas")
-    page.get_by_role("button", name="clear").click()
+    page.locator(".cnncourse-pad").get_by_role("button", name="clear").click()
     settled_words(root, says="there is no ink on the pad")
     assert lit(canvas) == 0
     stroke(page, canvas, (0.5, 0.15), (0.5, 0.85))
@@ -621,7 +621,7 @@ def draw_one_and_seven(page) -> None:
     assert height > 90
     assert width < 20
     assert lit(canvas) > 700
-    page.get_by_role("button", name="undo").click()
+    page.locator(".cnncourse-pad").get_by_role("button", name="undo").click()
     settled_words(root, says="there is no ink on the pad")
     assert lit(canvas) == 0
     stroke(page, canvas, (0.2, 0.2), (0.8, 0.2), (0.45, 0.85))
@@ -637,7 +637,7 @@ def test_a_digit_drawn_with_the_mouse_is_read(pad_page):
 def test_a_finger_draws_as_the_mouse_does(pad_page):
     root = pad_page.locator(".cnncourse-explorer").first
     canvas = pad_page.locator(".cnncourse-pad canvas")
-    pad_page.get_by_role("button", name="clear").click()
+    pad_page.locator(".cnncourse-pad").get_by_role("button", name="clear").click()
     settled_words(root, says="there is no ink on the pad")
     box = canvas.bounding_box()
     for kind, share in [("down", 0.2), ("move", 0.5), ("move", 0.8), ("up", 0.8)]:
@@ -656,23 +656,23 @@ def test_a_finger_draws_as_the_mouse_does(pad_page):
 def test_samples_and_habits_are_chosen_by_keyboard(pad_page):
     root = pad_page.locator(".cnncourse-explorer").first
     for digit in "17":
-        button = pad_page.get_by_role("button", name=digit, exact=True)
+        button = root.get_by_role("button", name=digit, exact=True)
         button.focus()
         button.press("Enter")
         settled_words(root, says=f"the network says {digit}")
     before = lit(pad_page.locator(".cnncourse-pad canvas"))
-    corner = pad_page.get_by_role("button", name="corner")
+    corner = root.get_by_role("button", name="corner")
     corner.focus()
     corner.press(" ")
     settled_words(root, says="corner: .* moved 0 right and 0 down")
     assert lit(pad_page.locator(".cnncourse-pad canvas")) == before  # the drawing stays
-    pad_page.get_by_role("button", name="as MNIST").press("Enter")
+    root.get_by_role("button", name="as MNIST").press("Enter")
     settled_words(root, says="as MNIST")
 
 
 def test_the_answer_follows_the_pen(pad_page, capsys):
     canvas = pad_page.locator(".cnncourse-pad canvas")
-    pad_page.get_by_role("button", name="clear").click()
+    pad_page.locator(".cnncourse-pad").get_by_role("button", name="clear").click()
     pad_page.evaluate(PROBE.replace("'keydown'", "'pointermove'"), 0)
     box = canvas.bounding_box()
     pad_page.mouse.move(box["x"] + 60, box["y"] + 60)

@@ -69,10 +69,12 @@ def test_options_reach_the_network():
 
 def test_an_odd_zero_goes_right_and_below():
     """Four pixels, kernel 3, stride 2: one zero in all. Five pixels: one a side."""
-    ones = torch.ones(1, 1, 4, 5)
-    padded = lite.pad_as_tensorflow(ones, kernel_size=3, stride=2)
-    assert padded[0, 0, :, 2].tolist() == [1, 1, 1, 1, 0]
-    assert padded[0, 0, 1].tolist() == [0, 1, 1, 1, 1, 1, 0]
+    tall = lite.pad_as_tensorflow(torch.ones(1, 1, 4, 5), kernel_size=3, stride=2)
+    assert tall[0, 0, :, 2].tolist() == [1, 1, 1, 1, 0]
+    assert tall[0, 0, 1].tolist() == [0, 1, 1, 1, 1, 1, 0]
+    wide = lite.pad_as_tensorflow(torch.ones(1, 1, 5, 4), kernel_size=3, stride=2)
+    assert wide[0, 0, :, 2].tolist() == [0, 1, 1, 1, 1, 1, 0]
+    assert wide[0, 0, 1].tolist() == [1, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
