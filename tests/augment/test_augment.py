@@ -5,7 +5,14 @@ import torch
 
 from cnncourse import augment
 
-EVERY = {"Affine": augment.Affine(degrees=30, shift_px=2)}
+EVERY = {
+    "Affine": augment.Affine(degrees=30, shift_px=2),
+    "Chain": augment.Chain((augment.Flip(), augment.Cutout(size_px=2))),
+    "Color": augment.Color(brightness=0.4, contrast=0.4),
+    "Crop": augment.Crop(least_area=0.3),
+    "Cutout": augment.Cutout(size_px=3),
+    "Flip": augment.Flip(),
+}
 each = pytest.mark.parametrize("augmentation", EVERY.values(), ids=EVERY)
 
 
