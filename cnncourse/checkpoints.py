@@ -1,73 +1,70 @@
 """A training run in a folder: whatever ends it, at most the running epoch is lost.
 
-A checkpoint is one safetensors file, no pickle: the tensors of model and optimiser, and in its
-metadata the rest as JSON. `files.write` puts it in place whole or not at all, its SHA-256 beside.
+What a checkpoint holds is in `packing`. `files.write` puts it in place whole or not at all, its
+SHA-256 beside.
 """
 
 import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load, save
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
+from safetensors.torch import save
 
-from cnncourse import files, messages
+from cnncourse import files, messages, packing
 from cnncourse.data import Split
 
 KEEP = 2  # checkpoints; the older one is there in case the newer is damaged
 NAME = re.compile(r"epoch-(\d{5})\.safetensors")
-METADATA = "cnncourse"
+LEFT = re.compile(r"\.(epoch-\d{5}|interrupted|history)\..*\.[0-9a-f]{8}")  # of `files.replace`
 
 
-@dataclass(frozen=True)
-class Trained:
-    """The parts of a training that change, and have to be put back as they were."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: LRScheduler | None
+class NotSaved(OSError):
+    """A run could not be written (disk full, no permission); what was saved before is whole."""
 
 
 class Run:
     """The folder of one run: checkpoints, and history.jsonl with a line an epoch, to be read
     while it trains.
 
-    configuration says in JSON what the run is: a checkpoint of another one is refused.
+    configuration says in JSON what the run is: a checkpoint of another one is refused. Of several
+    processes that train together one writes, the others have writes=False.
     """
 
-    def __init__(self, folder: str | Path, configuration: Mapping[str, Any]) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self, folder: str | Path, configuration: Mapping[str, Any], *, writes: bool = True
+    ) -> None:
+        self.folder, self.writes = Path(folder), writes
         self.configuration = json.loads(json.dumps(configuration))  # as it will be read back
         self.resumed = ""  # what was resumed, in words
 
-    def begin(self, trained: Trained, *, resume: bool) -> list[dict[str, Any]]:
+    def begin(self, trained: packing.Trained, *, resume: bool) -> list[dict[str, Any]]:
         """Rows of the epochs that are done, model, optimiser and schedule as they were after them.
 
         Nothing there: no rows. The newest checkpoint damaged: the one before it, with a warning.
         Raises ValueError where resume is False and a run is there already, where the run there is
-        another, and where no checkpoint can be read.
+        another, and where no checkpoint can be read; NotSaved where the folder cannot be written.
         """
         paths = self.checkpoints()
         if not resume and paths:
             rule = f"has a run of {epoch_of(paths[-1])} epochs"
             attempt = "resume=True, or another folder"
             raise ValueError(messages.refusal("run_dir", self.folder.name, rule, attempt=attempt))
+        self.sweep()
         damaged = []
         for path in reversed(paths):
             try:
-                tensors, facts = unpack(files.read(path))
+                tensors, facts = packing.unpack(files.read(path))
+                self.check(facts["configuration"])
+                packing.check(trained, tensors, facts, epochs=epoch_of(path))
             except (files.DamagedFile, FileNotFoundError):
                 damaged.append(path.name)
                 continue
-            self.check(facts["configuration"])
-            restore(trained, tensors, facts)
+            packing.restore(trained, tensors, facts)
             self.write_history(facts["history"])
             self.say_resumed(epoch_of(path), damaged)
             return facts["history"]
@@ -79,6 +76,14 @@ class Run:
         self.write_history([])
         return []
 
+    def sweep(self) -> None:
+        """Remove the half-written files that a killed process left."""
+        if self.writes:
+            with self.saving("the folder"):
+                for left in self.folder.glob(".*"):
+                    if LEFT.fullmatch(left.name):
+                        left.unlink()
+
     def say_resumed(self, epoch: int, damaged: Sequence[str]) -> None:
         """Put into words what was resumed; warn where a checkpoint was damaged."""
         self.resumed = f"resumed after epoch {epoch}"
@@ -86,25 +91,48 @@ class Run:
             self.resumed += f" ({damaged[0]} is damaged)"
             warnings.warn(f"run {self.folder.name}: {self.resumed}.", stacklevel=4)
 
-    def save(self, trained: Trained, rows: Sequence[Mapping[str, Any]]) -> None:
+    def save(self, trained: packing.Trained, rows: Sequence[Mapping[str, Any]]) -> None:
         """Checkpoint after the last of these epochs; then its line of the history; two are kept.
 
-        Raises OSError (disk full, no permission) with the older checkpoints intact.
+        Raises NotSaved (disk full, no permission) with the older checkpoints intact.
         """
+        if not self.writes:
+            return
         facts = {"configuration": self.configuration, "history": list(rows)}
-        files.write(self.path(len(rows)), pack(trained, facts))
-        self.append_history(rows[-1])
-        for old in self.checkpoints()[:-KEEP]:
-            old.unlink()
-            files.fingerprint_path(old).unlink(missing_ok=True)
+        with self.saving(f"epoch {len(rows)}"):
+            files.write(self.path(len(rows)), packing.pack(trained, facts))
+            self.append_history(rows[-1])
+            for old in self.checkpoints()[:-KEEP]:
+                old.unlink()
+                files.fingerprint_path(old).unlink(missing_ok=True)
 
-    def save_interrupted(self, trained: Trained) -> None:
+    def save_interrupted(self, trained: packing.Trained) -> str:
         """The model in the middle of an epoch, as interrupted.safetensors: to look at.
 
         Resuming takes the last whole epoch instead, so that it goes on as if nothing had been.
+        Returns why it could not be written, in words; nothing where it was.
         """
-        content = save(contiguous(trained.model.state_dict()))
-        files.write(self.folder / "interrupted.safetensors", content)
+        content = save(packing.contiguous(trained.model.state_dict()))
+        try:
+            if self.writes:
+                files.write(self.folder / "interrupted.safetensors", content)
+        except OSError as error:  # whoever interrupts wants the finished epochs back, no error
+            return f" (interrupted.safetensors cannot be written: {error.strerror or error})"
+        return ""
+
+    @contextmanager
+    def saving(self, what: str) -> Iterator[None]:
+        """Inside the block an OSError becomes NotSaved, which says what is there and what to do."""
+        try:
+            yield
+        except OSError as error:
+            there = [epoch_of(path) for path in self.checkpoints()]
+            rest = f"epoch {there[-1]} is saved" if there else "nothing is saved yet"
+            raise NotSaved(
+                f"run_dir={self.folder.name!r}: {what} cannot be written "
+                f"({error.strerror or error}); {rest}. Try: make room or take another folder, then "
+                "resume=True."
+            ) from error
 
     def checkpoints(self) -> list[Path]:
         """Checkpoints that are there, the oldest first."""
@@ -127,13 +155,16 @@ class Run:
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The history with these rows alone."""
+        if not self.writes:
+            return
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        files.replace(self.folder / "history.jsonl", lines.encode())
+        with self.saving("the history"):
+            files.replace(self.folder / "history.jsonl", lines.encode())
 
     def append_history(self, row: Mapping[str, Any]) -> None:
         """One more line; a reader sees whole lines."""
-        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with (self.folder / "history.jsonl").open("ab", buffering=0) as file:
+            file.write((json.dumps(row) + "\n").encode())  # in one call
 
 
 def epoch_of(path: Path) -> int:
@@ -153,7 +184,7 @@ def shortened(value: object) -> str:
 
 
 def configuration(
-    trained: Trained, train: Split, validation: Split, **settings: object
+    trained: packing.Trained, train: Split, validation: Split, **settings: object
 ) -> dict[str, Any]:
     """What must be the same for a run to go on: settings, model, optimiser, schedule, data.
 
@@ -165,6 +196,7 @@ def configuration(
     return {
         **{name: value if is_plain(value) else repr(value) for name, value in settings.items()},
         **{f"model's {name}": shape for name, shape in shapes.items()},
+        "model's type": str(next(trained.model.parameters()).dtype),
         "optimizer": type(trained.optimizer).__name__,
         **{f"optimizer's {name}": repr(value) for name, value in defaults.items()},
         "schedule": type(schedule).__name__,
@@ -186,76 +218,3 @@ def fingerprint(split: Split) -> str:
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
-
-
-# --- a checkpoint as bytes ------------------------------------------------------------------------
-
-
-def pack(trained: Trained, facts: Mapping[str, Any]) -> bytes:
-    """Model, optimiser and schedule as safetensors; the numbers that are no tensors as JSON."""
-    tensors = {f"model.{name}": value for name, value in trained.model.state_dict().items()}
-    state = trained.optimizer.state_dict()
-    numbers: dict[str, dict[str, Any]] = {}
-    for index, values in state["state"].items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = value
-            else:
-                numbers.setdefault(str(index), {})[name] = value
-    schedule = None if trained.schedule is None else paired(trained.schedule.state_dict())
-    told = {**facts, "groups": state["param_groups"], "numbers": numbers, "schedule": schedule}
-    return save(contiguous(tensors), metadata={METADATA: json.dumps(told)})
-
-
-def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU that share no memory, as safetensors wants them."""
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-
-
-def unpack(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a checkpoint's bytes; DamagedFile where they are none."""
-    try:
-        tensors = load(content)
-        length = int.from_bytes(content[:8], "little")  # of the header, which is JSON
-        header = json.loads(content[8 : 8 + length])
-        return tensors, json.loads(header["__metadata__"][METADATA])
-    except Exception as error:  # safetensors has errors of its own kind
-        raise files.DamagedFile("no checkpoint of this course. Try: another folder.") from error
-
-
-def restore(trained: Trained, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Put model, optimiser and schedule back as they were."""
-    of_model = {
-        name.removeprefix("model."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("model.")
-    }
-    trained.model.load_state_dict(of_model)
-    state: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", maxsplit=2)
-            state.setdefault(int(index), {})[key] = tensor
-    for index, values in facts["numbers"].items():
-        state.setdefault(int(index), {}).update(values)
-    trained.optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})
-    if trained.schedule is not None:
-        trained.schedule.load_state_dict(unpaired(facts["schedule"]))
-
-
-def paired(value: Any) -> Any:
-    """A value whose dictionaries with other keys than text are lists of pairs, for JSON."""
-    if isinstance(value, Mapping):
-        if all(isinstance(key, str) for key in value):
-            return {key: paired(part) for key, part in value.items()}
-        return {"pairs of": [[key, paired(part)] for key, part in value.items()]}
-    return [paired(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def unpaired(value: Any) -> Any:
-    """The value that `paired` was given, its tuples as lists."""
-    if isinstance(value, Mapping):
-        if set(value) == {"pairs of"}:
-            return {key: unpaired(part) for key, part in value["pairs of"]}
-        return {key: unpaired(part) for key, part in value.items()}
-    return [unpaired(part) for part in value] if isinstance(value, list) else value

@@ -6,21 +6,25 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import Dataset
 
-from cnncourse import augment, checkpoints
+from cnncourse import augment, checkpoints, messages, packing
 from cnncourse.data import Split
 from cnncourse.devices import pick_device
+from cnncourse.loading import InMemory, Loading
 from cnncourse.measure import Evaluation, evaluate, mode_restored
 from cnncourse.preconditions import check_fits, check_numbers
-from cnncourse.steps import batches, train_epoch
+from cnncourse.processes import ALONE, Processes
+from cnncourse.steps import train_epoch
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class NonFiniteLoss(ValueError):
 
 def fit(
     model: nn.Module,
-    train: Split,
+    train: Split | Dataset,
     validation: Split,
     *,
     epochs: int,
@@ -96,50 +100,61 @@ def fit(
     reporters: Sequence[Reporter] = (),
     run_dir: str | Path | None = None,
     resume: bool = False,
+    num_workers: int = 0,
+    processes: Processes = ALONE,
 ) -> History:
     """Train with cross-entropy, and validate after each epoch; the test set stays unseen.
 
-    The schedule steps after every batch. Ctrl-C ends training after the running batch, a second
-    one at once: what was learned stays in the model, the finished epochs in the History.
+    train is tensors in memory, or a map-style data set of (image, label) that is read batch after
+    batch by num_workers processes (see `loading`): the result does not depend on how many.
+
+    The schedule steps after every batch. Ctrl-C, or a reporter that raises KeyboardInterrupt, ends
+    training after the running batch, a second Ctrl-C at once: what was learned stays in the model,
+    the finished epochs in the History.
 
     With run_dir every epoch is saved there before it is reported (see `checkpoints`). resume=True
     goes on from the last one as if nothing had been, bit by bit on the same machine; where nothing
-    is there yet, it begins.
+    is there yet, it begins. processes: this one's place among several that train together.
 
     Raises NonFiniteLoss, with the model back at its last good epoch, ValueError where model and
-    data do not fit together or the run in run_dir is another, and OSError where it cannot be saved.
+    data do not fit together or the run in run_dir is another, NotSaved where it cannot be written.
     """
     device = pick_device(str(device))
     model.to(device)
-    train = train.to(device)
     check_numbers(epochs=epochs, batch_size=batch_size, seed=seed, label_smoothing=label_smoothing)
-    check_fits(model, train, name="train")
+    settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
+    settings["augmentation"] = augmentation
+    images = feed(train, num_workers, device=device, **settings)
+    check_fits(model, images.sample, name="train")
     check_fits(model, validation, name="validation")
-    trained = checkpoints.Trained(model, optimizer, schedule)
-    history, run = History(), None
-    if run_dir is None and resume:
-        raise ValueError("resume=True: from where? Try: run_dir='runs/first', resume=True.")
+    processes.check(images=images.count, batch_size=batch_size)
+    trained = packing.Trained(model, optimizer, schedule)
+    settings |= {"label_smoothing": label_smoothing, "images": images.count}
+    run, history = None, History()
     if run_dir is not None:
-        settings = {"batch_size": batch_size, "seed": seed, "label_smoothing": label_smoothing}
-        described = checkpoints.configuration(
-            trained, train, validation, **settings, augmentation=augmentation
-        )
-        run = checkpoints.Run(run_dir, described)
+        what = checkpoints.configuration(trained, images.sample, validation, **settings)
+        run = checkpoints.Run(run_dir, what, writes=processes.first)
         rows = run.begin(trained, resume=resume)
         history = History([Epoch(**row) for row in rows], resumed=run.resumed)
-    total = math.ceil(len(train.labels) / batch_size)
-    with mode_restored(model), own_random_numbers(device), patience() as interrupts:
+    elif resume:
+        raise ValueError("resume=True: from where? Try: run_dir='runs/first', resume=True.")
+    total = math.ceil(images.count / batch_size)
+    network = processes.joined(model)
+    with (
+        closing(images),
+        mode_restored(model),
+        own_random_numbers(device),
+        patience(processes) as interrupts,
+    ):
         for epoch in range(len(history.epochs) + 1, epochs + 1):
             progress = Progress(epoch, epochs, batch=0, batches=total, history=history)
             try:
                 good = copy.deepcopy(model.state_dict())
-                torch.manual_seed(augment.mixed_seed(seed, epoch, purpose=2))  # of dropout
-                running = batches(
-                    train, batch_size=batch_size, seed=seed, epoch=epoch, augmentation=augmentation
-                )
+                torch.manual_seed(processes.seed(augment.mixed_seed(seed, epoch, purpose=2)))
+                running = processes.parts(images.batches(epoch))
                 started = time.perf_counter()
                 means = train_epoch(
-                    model,
+                    network,
                     watched(running, progress, reporters, interrupts),
                     optimizer,
                     schedule,
@@ -147,9 +162,11 @@ def fit(
                 )
                 seconds = time.perf_counter() - started
                 validated = evaluate(model, validation)
-                history.epochs.append(row(epoch, means, validated, seconds, len(train.labels)))
+                means = processes.means(means)
+                ended = row(epoch, means, validated, seconds, images.count)
                 if run is not None:
-                    run.save(trained, history.rows())
+                    run.save(trained, [*history.rows(), asdict(ended)])
+                history.epochs.append(ended)
                 tell(reporters, replace(progress, batch=total))
                 interrupts.obey()
             except KeyboardInterrupt:
@@ -157,7 +174,7 @@ def fit(
                 history.stopped = f"interrupted {'after' if finished else 'in'} epoch {epoch}"
                 history.stopped += f" of {epochs}"
                 if run is not None and not finished:
-                    run.save_interrupted(trained)
+                    history.stopped += run.save_interrupted(trained)
                 break
             except FloatingPointError as error:
                 model.load_state_dict(good)
@@ -165,10 +182,41 @@ def fit(
     return history
 
 
+def feed(
+    train: Split | Dataset,
+    num_workers: int,
+    *,
+    batch_size: int,
+    seed: int,
+    augmentation: augment.Affine | None,
+    device: torch.device,
+) -> InMemory | Loading:
+    """Where the batches come from. Raises ValueError for workers where there is nothing to read."""
+    messages.check_at_least("num_workers", num_workers, 0)
+    if not isinstance(train, Split):
+        return Loading(
+            train,
+            batch_size=batch_size,
+            seed=seed,
+            augmentation=augmentation,
+            num_workers=num_workers,
+            device=device,
+        )
+    if num_workers:
+        rule = "the training images are in memory, there is nothing to read"
+        raise ValueError(
+            messages.refusal("num_workers", num_workers, rule, attempt="num_workers=0")
+        )
+    return InMemory(
+        train, batch_size=batch_size, seed=seed, augmentation=augmentation, device=device
+    )
+
+
 class Interrupts:
     """Whether somebody has pressed Ctrl-C and waits for the batch to end."""
 
-    asked = False
+    def __init__(self, processes: Processes) -> None:
+        self.asked, self.processes = False, processes
 
     def note(self, signum: int, frame: FrameType | None) -> None:
         """Handler of Ctrl-C: the first is noted, the second stops at once."""
@@ -177,15 +225,15 @@ class Interrupts:
         self.asked = True
 
     def obey(self) -> None:
-        """Raise KeyboardInterrupt where Ctrl-C was pressed."""
-        if self.asked:
+        """Raise KeyboardInterrupt where Ctrl-C was pressed, in any of the processes."""
+        if self.processes.any(self.asked):
             raise KeyboardInterrupt
 
 
 @contextmanager
-def patience() -> Iterator[Interrupts]:
+def patience(processes: Processes = ALONE) -> Iterator[Interrupts]:
     """Inside the block, Ctrl-C once is noted and twice interrupts; in the main thread alone."""
-    interrupts = Interrupts()
+    interrupts = Interrupts(processes)
     if threading.current_thread() is not threading.main_thread():  # signals are not for it
         yield interrupts
         return

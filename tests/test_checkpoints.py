@@ -2,16 +2,20 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import time
 import warnings
 from functools import partial
 
+import psutil
 import pytest
 import torch
+from safetensors.torch import load
 from torch import nn
+from torch.utils.data import Dataset
 
-from cnncourse import augment, checkpoints, files, training
+from cnncourse import augment, checkpoints, files, packing, training
 from cnncourse.data import Split
 
 EPOCHS = 5
@@ -153,7 +157,7 @@ def test_a_run_may_be_made_longer(tmp_path):
 def test_a_checkpoint_holds_no_pickle(tmp_path):
     train(tmp_path, epochs=1)
     content = (tmp_path / "epoch-00001.safetensors").read_bytes()
-    tensors, facts = checkpoints.unpack(content)
+    tensors, facts = packing.unpack(content)
     assert torch.equal(tensors["model.0.weight"], train(None, epochs=1)[0][0].weight)
     assert facts["configuration"]["seed"] == 0
 
@@ -223,12 +227,13 @@ def test_200_damaged_checkpoints_are_noticed_and_the_one_before_is_taken(tmp_pat
     train(tmp_path, epochs=3)
     newest = tmp_path / "epoch-00003.safetensors"
     content, draw = newest.read_bytes(), random.Random(0)
-    before = checkpoints.unpack(files.read(tmp_path / "epoch-00002.safetensors"))[0]
+    before = packing.unpack(files.read(tmp_path / "epoch-00002.safetensors"))[0]
     for _ in range(200):
         newest.write_bytes(spoilt(content, draw))
         model = network()
-        trained = checkpoints.Trained(model, torch.optim.Adam(model.parameters()), None)
-        run = checkpoints.Run(tmp_path, checkpoints.unpack(content)[1]["configuration"])
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        trained = packing.Trained(model, optimizer, one_cycle(optimizer))
+        run = checkpoints.Run(tmp_path, packing.unpack(content)[1]["configuration"])
         with pytest.warns(UserWarning, match="epoch-00003.safetensors is damaged"):
             rows = run.begin(trained, resume=True)
         assert len(rows) == 2
@@ -248,41 +253,60 @@ def test_where_every_checkpoint_is_damaged_nothing_is_overwritten(tmp_path):
     assert len(list(tmp_path.glob("epoch-*.safetensors"))) == 2
 
 
-def test_a_file_that_is_no_checkpoint_is_called_damaged():
-    with pytest.raises(files.DamagedFile):
-        checkpoints.unpack(b"0" * 100)
-
-
 def failing(call, number: int):
     """The same call, which raises OSError at its number-th use."""
     count = 0
 
-    def wrapped(*args):
+    def wrapped(*args, **options):
         nonlocal count
         count += 1
         if count == number:
             raise OSError(28, "No space left on device")
-        return call(*args)
+        return call(*args, **options)
 
     return wrapped
 
 
-@pytest.mark.parametrize("what", ["replace", "fsync"])
+def failing_to_write(number: int):
+    """Path.open, whose number-th opening to write raises OSError."""
+    real = files.Path.open
+    opening = failing(real, number)
+
+    def wrapped(self, mode="r", *args, **options):
+        if mode == "r":
+            return real(self, mode, *args, **options)
+        return opening(self, mode, *args, **options)
+
+    return wrapped
+
+
+NOT_SAVED = (
+    r"run_dir='{}': (epoch \d|the history) cannot be written \(No space left on device\); "
+    r"(epoch \d is saved|nothing is saved yet)\. Try: make room or take another folder, then "
+    r"resume=True\."
+)
+
+
+@pytest.mark.parametrize("what", ["open", "replace", "fsync"])
 def test_every_write_made_to_fail_in_turn_loses_no_reported_epoch(
-    tmp_path, monkeypatch, references, what
+    tmp_path, monkeypatch, references, capsys, what
 ):
-    failures = 0
+    failures, said = 0, []
     for number in range(1, 100):
         folder, reported = tmp_path / f"run {number} é", []
         with monkeypatch.context() as patched:
-            patched.setattr(files.os, what, failing(getattr(os, what), number))
+            if what == "open":
+                patched.setattr(files.Path, what, failing_to_write(number))
+            else:
+                patched.setattr(files.os, what, failing(getattr(os, what), number))
             try:
                 train(
                     folder,
                     reporters=[lambda progress, to=reported: to.append(progress.epoch_ended)],
                 )
-            except OSError:
+            except checkpoints.NotSaved as error:
                 failures += 1
+                said.append(re.fullmatch(NOT_SAVED.format(folder.name), str(error)))
             else:
                 break  # fewer writes than that
         kept = checkpoints.Run(folder, {}).checkpoints() if folder.exists() else []
@@ -290,7 +314,87 @@ def test_every_write_made_to_fail_in_turn_loses_no_reported_epoch(
         assert max(epochs, default=0) >= sum(reported)
         if number % 4 == 0:
             assert_same(train(folder), references[FIRST])
+    assert all(said)
     assert failures >= 3 * EPOCHS  # fingerprint, file, fingerprint at every epoch
+    with capsys.disabled():
+        print(f"\nevery {what} of {EPOCHS} epochs made to fail: {failures}, nothing lost")
+
+
+def test_a_full_disk_keeps_what_was_saved(tmp_path, references):
+    """For real: no file may grow beyond what two epochs' history takes."""
+    resource = pytest.importorskip("resource", reason="RLIMIT_FSIZE is Unix's")
+    train(tmp_path, epochs=2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))
+    try:
+        with pytest.raises(checkpoints.NotSaved, match=r"epoch 3 cannot be written .*epoch 2 is"):
+            train(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {name: after[name] for name in before} == before
+    assert_same(train(tmp_path), references[FIRST])
+
+
+@pytest.mark.parametrize("place", ["file", "file/inside"])
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_trained(tmp_path, place):
+    (tmp_path / "file").write_text("no folder")
+    seen = []
+    with pytest.raises(checkpoints.NotSaved, match=r"cannot be written .*nothing is saved yet"):
+        train(tmp_path / place, reporters=[seen.append])
+    assert seen == []
+    assert (tmp_path / "file").read_text() == "no folder"
+
+
+def test_an_interrupted_model_that_cannot_be_written_loses_no_epoch(tmp_path, monkeypatch):
+    real = files.write
+
+    def write(path, content):
+        if path.name == "interrupted.safetensors":
+            raise OSError(28, "No space left on device")
+        real(path, content)
+
+    monkeypatch.setattr(files, "write", write)
+    run = train(tmp_path, reporters=[press(1, 2)])
+    assert len(run[2].epochs) == 1
+    assert run[2].stopped == (
+        f"interrupted in epoch 2 of {EPOCHS} "
+        "(interrupted.safetensors cannot be written: No space left on device)"
+    )
+
+
+def test_the_history_is_read_in_whole_lines_while_it_trains(tmp_path):
+    """Another process reads as fast as it can."""
+    context = multiprocessing.get_context("spawn")
+    stop, found = context.Event(), context.Queue()
+    reader = context.Process(target=read_on, args=(tmp_path / "history.jsonl", stop, found))
+    reader.start()
+    found.get(timeout=60)
+    train(tmp_path, epochs=30, recipe="AdamW alone", reporters=[slowly])
+    stop.set()
+    lengths = found.get(timeout=60)
+    reader.join(20)
+    assert lengths[-1] == 30
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) > 10  # it grew before the reader's eyes
+
+
+def read_on(path, stop, found) -> None:
+    """Read until told to stop; how many lines there were each time, all of them whole."""
+    lengths = []
+    found.put("ready")
+    while True:
+        last = stop.is_set()
+        if path.exists():
+            lines = path.read_text().splitlines()
+            assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1))
+            lengths.append(len(lines))
+        if last:
+            break
+    found.put(lengths)
 
 
 # --- kills and interrupts -------------------------------------------------------------------------
@@ -300,10 +404,21 @@ def slowly(progress) -> None:
     time.sleep(0.002)  # a batch takes a while in life
 
 
+BEGAN, ENDED = 254, 255  # a save; other bytes are epochs that were reported
+
+
 def in_child(folder, told) -> None:
     """Train in a process of its own; tell that it began, and the epochs that were reported."""
     warnings.simplefilter("error")  # a kill leaves no damaged file
-    files.os.fsync = lambda file: time.sleep(0.001)  # a disk that takes its time
+    files.os.fsync = lambda file: time.sleep(0.003)  # a disk that takes its time
+    save = checkpoints.Run.save
+
+    def told_save(run, trained, rows):
+        os.write(told, bytes([BEGAN]))
+        save(run, trained, rows)
+        os.write(told, bytes([ENDED]))
+
+    checkpoints.Run.save = told_save
     os.write(told, bytes([0]))
 
     def tell(progress):
@@ -313,60 +428,73 @@ def in_child(folder, told) -> None:
     train(folder, reporters=[slowly, tell])
 
 
-def stopped_at_random(folder, draw: random.Random, sign: int) -> tuple[int, int]:
-    """A training that gets a signal at a random moment; its exit code, and epochs it reported."""
+def stopped_at_random(folder, draw: random.Random, sign: int) -> tuple[int, int, bool]:
+    """A training that gets a signal at a random moment.
+
+    Its exit code, the epochs that it reported, and whether it ended inside a save.
+    """
     heard, told = os.pipe()
     child = multiprocessing.get_context("fork").Process(target=in_child, args=(folder, told))
     child.start()
     os.close(told)
     os.read(heard, 1)
-    time.sleep(draw.uniform(0.0, 0.1))
+    time.sleep(draw.uniform(0.0, 0.25))
     os.kill(child.pid, sign)
     child.join(20)
     assert child.exitcode is not None
     with os.fdopen(heard, "rb") as pipe:
-        reported = pipe.read()
-    return child.exitcode, max(reported, default=0)
+        said = pipe.read()
+    reported = max((byte for byte in said if byte < BEGAN), default=0)
+    return child.exitcode, reported, said.count(BEGAN) > said.count(ENDED)
 
 
-def hammered(folder, references, *, times: int, sign: int) -> None:
+def hammered(folder, references, capsys, *, times: int, sign: int) -> None:
     """Signals at random moments, run after run; every run is finished, and as if undisturbed."""
-    draw, stopped, runs = random.Random(sign), 0, 0
-    while stopped < times:
+    draw, stopped, runs, in_save, ended = random.Random(sign), 0, 0, 0, 0
+    while ended < times:
         runs += 1
         where, reported = folder / f"run-{runs}", 0
         for _ in range(4):
             before = reported
-            code, told = stopped_at_random(where, draw, sign)
+            code, told, inside = stopped_at_random(where, draw, sign)
             assert code in (0, -sign, 1 if sign == signal.SIGINT else 0)  # 1: before or after fit
             stopped += 1
+            ended += code != 0 or told < EPOCHS
+            in_save += inside
             reported = max(reported, told)
             done = checkpoints.Run(where, {}).checkpoints() if where.exists() else []
             newest = checkpoints.epoch_of(done[-1]) if done else 0
             assert newest >= reported >= before  # nothing reported is lost
             if code == 0 and newest == EPOCHS:
                 break
-        assert_same(train(where), references[FIRST])
+        last = train(where)
+        assert_same(last, references[FIRST])
+        assert list(where.glob(".*")) == []  # what the killed left
+    with capsys.disabled():
+        print(
+            f"\n{sign.name}: {ended} of {stopped} sent ended a training, {in_save} inside a save; "
+            f"reported epochs lost: 0; runs finished with the same bits: {runs} of {runs}"
+        )
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: not on Windows")
 
 
 @needs_fork
-def test_50_kills_lose_no_reported_epoch_and_change_no_bit(tmp_path, references):
-    hammered(tmp_path, references, times=50, sign=signal.SIGKILL)
+def test_50_kills_lose_no_reported_epoch_and_change_no_bit(tmp_path, references, capsys):
+    hammered(tmp_path, references, capsys, times=50, sign=signal.SIGKILL)
 
 
 @needs_fork
-def test_20_interrupts_lose_no_reported_epoch_and_change_no_bit(tmp_path, references):
-    hammered(tmp_path, references, times=20, sign=signal.SIGINT)
+def test_20_interrupts_lose_no_reported_epoch_and_change_no_bit(tmp_path, references, capsys):
+    hammered(tmp_path, references, capsys, times=20, sign=signal.SIGINT)
 
 
 @needs_fork
 @pytest.mark.full
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_500_kills_and_interrupts(tmp_path, references, sign):
-    hammered(tmp_path, references, times=500, sign=sign)
+def test_500_kills_and_interrupts(tmp_path, references, capsys, sign):
+    hammered(tmp_path, references, capsys, times=500, sign=sign)
 
 
 def press(times: int, at_batch: int):
@@ -385,7 +513,7 @@ def test_ctrl_c_once_finishes_the_batch_saves_and_returns(tmp_path, references):
     run = train(tmp_path, reporters=[press(1, 2), lambda progress: batches.append(progress.batch)])
     assert run[2].stopped == f"interrupted in epoch 2 of {EPOCHS}"
     assert batches == [1, 2, 3, 3, 1, 2]  # the batch in which it was pressed was reported to all
-    saved = checkpoints.load(files.read(tmp_path / "interrupted.safetensors"))
+    saved = load(files.read(tmp_path / "interrupted.safetensors"))
     assert torch.equal(saved["0.weight"], run[0][0].weight)
     assert_same(train(tmp_path), references[FIRST])
 
@@ -401,3 +529,109 @@ def test_ctrl_c_means_what_it_meant_before_and_after(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     train(tmp_path, epochs=1)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("step", range(1, 7))
+def test_ctrl_c_inside_the_save_reports_no_epoch_that_is_not_there(
+    tmp_path, monkeypatch, references, step, times
+):
+    """At each step of the third save in turn: once lets it end, twice does not."""
+    real, calls = os.fsync, []
+
+    def fsync(file):
+        calls.append(file)
+        if len(calls) == 2 + 2 * 6 + step:  # the history's, then six an epoch
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return real(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "fsync", fsync)
+        run = train(tmp_path)
+    where, epochs = ("after", 3) if times == 1 else ("in", 2)
+    assert run[2].stopped == f"interrupted {where} epoch 3 of {EPOCHS}"
+    assert len(run[2].epochs) == epochs
+    newest = checkpoints.epoch_of(checkpoints.Run(tmp_path, {}).checkpoints()[-1])
+    assert newest >= epochs
+    assert_same(train(tmp_path), references[FIRST])
+
+
+def test_a_reporter_stops_as_ctrl_c_does(tmp_path, references):
+    def stop(progress):
+        if (progress.epoch, progress.batch) == (3, 1):
+            raise KeyboardInterrupt
+
+    run = train(tmp_path, reporters=[stop])
+    assert run[2].stopped == f"interrupted in epoch 3 of {EPOCHS}"
+    assert len(run[2].epochs) == 2
+    saved = load(files.read(tmp_path / "interrupted.safetensors"))
+    assert torch.equal(saved["0.weight"], run[0][0].weight)
+    assert_same(train(tmp_path), references[FIRST])
+
+
+# --- data sets that workers read ------------------------------------------------------------------
+
+
+class Noisy(Dataset):
+    """The problem, image after image, each with noise of its own."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, index):
+        images, labels = problem()
+        return images[index] + torch.rand(1, 6, 6) * 0.1, int(labels[index])
+
+
+@needs_fork
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_workers_change_no_bit_also_where_a_run_goes_on(tmp_path, num_workers):
+    reference = train(None, train=Noisy())
+    assert_same(train(None, train=Noisy(), num_workers=num_workers), reference)
+    train(tmp_path, train=Noisy(), epochs=2, num_workers=num_workers)
+    assert_same(train(tmp_path, train=Noisy(), num_workers=2 - num_workers), reference)
+
+
+@needs_fork
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_a_training_with_workers_leaves_no_process(tmp_path, sign):
+    """Ctrl-C of a terminal goes to the workers, too; a kill to the training alone."""
+    heard, told = os.pipe()
+    child = multiprocessing.get_context("fork").Process(target=with_workers, args=(tmp_path, told))
+    child.start()
+    os.close(told)
+    os.read(heard, 1)  # the first epoch was reported
+    workers = psutil.Process(child.pid).children()
+    assert len(workers) == 2
+    for process in [child, *(workers if sign == signal.SIGINT else [])]:
+        os.kill(process.pid, sign)
+    child.join(20)
+    assert child.exitcode == (0 if sign == signal.SIGINT else -sign)
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
+    with os.fdopen(heard, "rb") as pipe:
+        reported = max(pipe.read(), default=1)
+    newest = checkpoints.epoch_of(checkpoints.Run(tmp_path, {}).checkpoints()[-1])
+    assert newest >= reported
+    assert_same(train(tmp_path, train=Noisy()), train(None, train=Noisy()))
+
+
+def with_workers(folder, told) -> None:
+    """Train on a data set with two workers; tell the epochs."""
+
+    def tell(progress):
+        time.sleep(0.02)
+        if progress.epoch_ended:
+            os.write(told, bytes([progress.epoch]))
+
+    history = train(folder, train=Noisy(), num_workers=2, reporters=[tell])[2]
+    assert history.stopped
+
+
+def test_workers_for_images_in_memory_are_refused(refused):
+    with refused(
+        "num_workers=2: the training images are in memory, there is nothing to read. "
+        "Try: num_workers=0."
+    ):
+        train(None, num_workers=2)
