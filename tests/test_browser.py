@@ -557,13 +557,15 @@ def pad_page(open_alone, lessons):
 
 
 def settled_words(root, *, says: str) -> str:
-    """The words of the explorer once they have that in them, and the picture's are the same."""
-    words = root.locator('[role="status"], [role="alert"]').first
+    """The words of the explorer once they have that in them, and rest."""
+    words, before = root.locator('[role="status"], [role="alert"]').first, ""
     for _ in range(100):
-        if re.search(says, words.inner_text()):
-            return words.inner_text()
-        root.page.wait_for_timeout(50)
-    raise AssertionError(f"{says!r} is not in: {words.inner_text()!r}")
+        now = words.inner_text()
+        if now == before and re.search(says, now):
+            return now
+        before = now
+        root.page.wait_for_timeout(200)
+    raise AssertionError(f"{says!r} is not in: {before!r}")
 
 
 @contextmanager

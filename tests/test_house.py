@@ -38,7 +38,6 @@ ORDER = [
     "loading",
     "processes",
     "training",
-    "train",
     "range_test",
     "card",
     "distill",
