@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cnncourse import augment
 from cnncourse.data import Split
+from cnncourse.preconditions import check_labels
 from cnncourse.steps import batches
 
 Key = tuple[int, int]  # epoch, index
@@ -109,6 +110,7 @@ class InMemory:
     ) -> None:
         self.split, self.count, self.sample = split.to(device), len(split.labels), split
         self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
+        self.classes = 0
 
     def batches(self, epoch: int) -> Iterator[Split]:
         """The images of an epoch once each."""
@@ -147,6 +149,7 @@ class Loading:
         self.count = len(dataset)  # type: ignore[arg-type]  # map-style: it has a length
         self.order = Order(self.count, batch_size=batch_size, seed=seed)
         self.seed, self.augmentation, self.device = seed, augmentation, torch.device(device)
+        self.name, self.classes = name, 0  # once that is known, every label is checked
         self.loader = DataLoader(
             self.keyed,
             batch_sampler=self.order,
@@ -179,7 +182,10 @@ class Loading:
                 came = next(loaded)
             except RuntimeError as error:
                 raise RuntimeError(self.died()) from error
-            images, labels = whole(came).to(self.device)
+            images, labels = whole(came)
+            if self.classes:
+                check_labels(labels, classes=self.classes, name=self.name)
+            images, labels = images.to(self.device), labels.to(self.device)
             if self.augmentation is not None:
                 rows = draws[[number for _epoch, number in index]].to(self.device)
                 images = self.augmentation(images, rows)

@@ -22,8 +22,8 @@ def check_numbers(*, epochs: int, batch_size: int, seed: int, label_smoothing: f
         )
 
 
-def check_fits(model: nn.Module, split: Split, *, name: str) -> None:
-    """Raise ValueError where a layer cannot take these images or no class has these labels.
+def check_fits(model: nn.Module, split: Split, *, name: str) -> int:
+    """Number of classes; ValueError where a layer cannot take these images or no class has a label.
 
     Two images go through the model in eval mode; the first layer that expects another number of
     channels or features is named.
@@ -43,7 +43,13 @@ def check_fits(model: nn.Module, split: Split, *, name: str) -> None:
     finally:
         for hook in hooks:
             hook.remove()
-    low, high = int(split.labels.min()), int(split.labels.max())
+    check_labels(split.labels, classes=classes, name=name)
+    return classes
+
+
+def check_labels(labels: Tensor, *, classes: int, name: str) -> None:
+    """Raise ValueError where no class has such a label."""
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         sign = "+" if low < 0 else "-"
         raise ValueError(

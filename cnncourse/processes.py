@@ -17,9 +17,9 @@ class Processes:
     """This process, by rank, among count of them; alone, nothing is exchanged.
 
     With more than one, torch.distributed has to be initialised. The gradient is the mean over the
-    whole batch, as in one process, also where the rows do not divide evenly; sums are added in
-    another order, so weights agree to rounding and not to the bit. Dropout draws another mask in
-    every process.
+    whole batch, as in one process, also where the rows do not divide evenly. Sums are added in
+    another order, so weights agree to rounding, which grows from step to step, and not to the bit.
+    Dropout draws another mask in every process.
     """
 
     rank: int = 0

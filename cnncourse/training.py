@@ -125,7 +125,7 @@ def fit(
     settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
     settings["augmentation"] = augmentation
     images = feed(train, num_workers, device=device, **settings)
-    check_fits(model, images.sample, name="train")
+    images.classes = check_fits(model, images.sample, name="train")
     check_fits(model, validation, name="validation")
     processes.check(images=images.count, batch_size=batch_size)
     trained = packing.Trained(model, optimizer, schedule)

@@ -119,6 +119,16 @@ def test_what_cannot_be_read_is_named_in_a_sentence(refused, fault, sentence, nu
     loading.close()
 
 
+def test_a_label_that_no_class_has_is_found_where_it_is_read(refused):
+    loading = Loading(Pictures(), **OPTIONS)
+    loading.classes = 1
+    with refused(
+        "label 1 found in train, but the model has classes 0 to 0. Labels start at 0. "
+        "Try: num_classes=2."
+    ):
+        epochs(loading)
+
+
 def test_images_of_two_sizes_make_no_batch():
     with pytest.raises(ValueError, match=r"image 2 is \(1, 4, 5\) .* must be alike .*Try: "):
         Loading(Pictures(faults={2: "wide"}), **OPTIONS).sample  # noqa: B018

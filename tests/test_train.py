@@ -1,0 +1,186 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cnncourse import checkpoints, train
+from cnncourse.processes import ALONE, Processes
+
+COMMON = ["--model", "lenet", "--data", "mnist", "--sample", "--lr", "0.002"]
+SHORT = [*COMMON, "--double", "--epochs", "2", "--batch-size", "131"]  # the last batch has 70
+
+
+def command(*arguments, processes=2):
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *torchrun, "-m", "cnncourse.train", *map(str, arguments)]
+
+
+@pytest.fixture
+def surroundings(session_cache):
+    return os.environ | {"CNNCOURSE_CACHE": str(session_cache), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(folder, epoch):
+    tensors = load_file(folder / f"epoch-{epoch:05d}.safetensors")
+    return {name: value for name, value in tensors.items() if name.startswith("model.")}
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def test_torchrun_with_two_processes_gives_the_weights_of_one(
+    tmp_path, surroundings, one_thread, capfd
+):
+    """In float64: ReLU and max-pooling make float32's roundings grow to 0.03 in 62 steps."""
+    assert train.main([*SHORT, "--run-dir", str(tmp_path / "one")]) == 0
+    alone = capfd.readouterr().out
+    both = subprocess.run(
+        command(*SHORT, "--run-dir", tmp_path / "two"),
+        env=surroundings, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert both.returncode == 0, both.stderr
+    one, two = weights(tmp_path / "one", 2), weights(tmp_path / "two", 2)
+    apart = max((one[name] - two[name]).abs().max().item() for name in one)
+    assert apart < 1e-6
+    for mine, theirs in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        for name in ("train_loss", "validation_loss"):
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-6)
+    lines = [line for line in both.stdout.splitlines() if line.startswith("epoch ")]
+    assert [line[:12] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]  # once, not twice
+    assert alone.count("epoch ") == 2
+    with capfd.disabled():
+        print(f"\ntorchrun, two processes and one: weights at most {apart:.1e} apart")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is Unix's")
+@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.full)])
+def test_a_killed_process_ends_the_run_in_a_sentence_and_its_epochs_are_resumed(
+    tmp_path, surroundings, killed
+):
+    folder = tmp_path / "run"
+    long = [*COMMON, "--epochs", "500", "--batch-size", "500", "--run-dir", folder]
+    running = subprocess.Popen(
+        command(*long), env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    reported = ""
+    while "epoch 3" not in reported:
+        reported = running.stdout.readline()
+        assert reported, running.stderr.read()
+    of_rank = {
+        child.environ()["RANK"]: child
+        for child in psutil.Process(running.pid).children()
+        if "RANK" in child.environ()
+    }
+    of_rank[str(killed)].kill()
+    rest, said = running.communicate(timeout=60)
+    assert running.returncode != 0
+    sentence = re.search(
+        r"process \d of 2 stops: another one ended or could not be reached.*", said
+    )
+    assert sentence, said
+    assert sentence[0].endswith("Try: the same command with --resume.")
+    epochs = [int(number) for number in re.findall(r"^epoch (\d+) of", rest, flags=re.M)]
+    newest = checkpoints.epoch_of(checkpoints.Run(folder, {}).checkpoints()[-1])
+    assert newest >= max(epochs, default=3)  # what was reported is there
+    for child in of_rank.values():
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    again = [*long, "--resume"]
+    again[again.index("500")] = str(newest + 1)
+    resumed = subprocess.run(
+        command(*again), env=surroundings, capture_output=True, text=True, timeout=120
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"epoch {newest + 1} of {newest + 1}: " in resumed.stdout
+    assert [row["epoch"] for row in rows(folder)] == list(range(1, newest + 2))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, surroundings, processes):
+    """Of a terminal: every process of the group gets it."""
+    folder = tmp_path / "run"
+    long = [*COMMON, "--epochs", "500", "--batch-size", "500", "--run-dir", folder]
+    plain = [sys.executable, "-m", "cnncourse.train", *map(str, long)]
+    running = subprocess.Popen(
+        command(*long) if processes == 2 else plain,
+        env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    while "epoch 2" not in (line := running.stdout.readline()):
+        assert line, running.stderr.read()
+    started = time.monotonic()
+    os.killpg(running.pid, signal.SIGINT)
+    rest, said = running.communicate(timeout=60)
+    assert time.monotonic() - started < 20
+    assert running.returncode != 0
+    epochs = [int(number) for number in re.findall(r"^epoch (\d+) of", rest, flags=re.M)]
+    newest = checkpoints.epoch_of(checkpoints.Run(folder, {}).checkpoints()[-1])
+    assert newest >= max(epochs, default=2)
+    assert re.search(
+        r"^interrupted (in|after) epoch \d+ of 500. Try: the same command with --resume.$",
+        said, flags=re.M,
+    ), said  # fmt: skip
+
+
+def test_wrong_calls_are_refused_in_a_sentence(tmp_path, capsys):
+    place = ["--run-dir", str(tmp_path / "run"), "--sample"]
+    for arguments, words in [
+        (
+            ["--model", "lenett", "--data", "mnist"],
+            "'lenett': unknown model. Did you mean 'lenet'?",
+        ),
+        (
+            ["--model", "lenet", "--data", "minst"],
+            "'minst': unknown data set. Did you mean 'mnist'",
+        ),
+        (
+            ["--model", "lenet", "--data", "mnist", "--optimizer", "adm"],
+            "'adm': unknown optimizer. Did you mean 'adam'?",
+        ),
+        (["--model", "lenet", "--data", "mnist", "--epochs", "0"], "epochs=0: must be a whole"),
+        (["--model", "lenet", "--data", "mnist", "--device", "cdua"], "'cdua': unknown device."),
+    ]:
+        assert train.main([*arguments, *place]) == 2
+        assert capsys.readouterr().err.startswith(words)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(SystemExit) as caught:
+        train.main(["--data", "mnist"])
+    assert caught.value.code == 2
+
+
+def test_a_run_that_is_there_is_resumed_only_when_asked(tmp_path, capsys, one_thread):
+    arguments = [*COMMON, "--batch-size", "500", "--run-dir", str(tmp_path / "run")]
+    assert train.main(arguments) == 0
+    assert train.main(arguments) == 2
+    assert "run_dir='run': has a run of 1 epochs. Try: resume=True" in capsys.readouterr().err
+    assert train.main([*arguments, "--resume", "--epochs", "2"]) == 0
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == [1, 2]
+
+
+def test_every_model_is_made_for_the_data(tmp_path):
+    for make in train.MODELS.values():
+        assert make(in_channels=1, num_classes=10)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_without_torchrun_this_process_is_alone(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with train.joined(train.parser().parse_args([*COMMON, "--run-dir", "x"])) as processes:
+        assert processes is ALONE
+    assert Processes().first
