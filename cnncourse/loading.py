@@ -145,8 +145,12 @@ class Loading:
         context: str | BaseContext | None = None,
         name: str = "train",
     ) -> None:
-        self.keyed = Keyed(dataset, seed=seed, name=name)
-        self.count = len(dataset)  # type: ignore[arg-type]  # map-style: it has a length
+        if not hasattr(dataset, "__len__") or len(dataset) == 0:
+            raise ValueError(
+                f"{name} is a {type(dataset).__name__} without images or without a length: its "
+                "images are read by their index. Try: a map-style data set that has some."
+            )
+        self.keyed, self.count = Keyed(dataset, seed=seed, name=name), len(dataset)
         self.order = Order(self.count, batch_size=batch_size, seed=seed)
         self.seed, self.augmentation, self.device = seed, augmentation, torch.device(device)
         self.name, self.classes = name, 0  # once that is known, every label is checked

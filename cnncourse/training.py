@@ -2,14 +2,11 @@
 
 import copy
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -20,6 +17,7 @@ from torch.utils.data import Dataset
 from cnncourse import augment, checkpoints, messages, packing
 from cnncourse.data import Split
 from cnncourse.devices import pick_device
+from cnncourse.interrupts import Interrupts, patience
 from cnncourse.loading import InMemory, Loading
 from cnncourse.measure import Evaluation, evaluate, mode_restored
 from cnncourse.preconditions import check_fits, check_numbers
@@ -210,38 +208,6 @@ def feed(
     return InMemory(
         train, batch_size=batch_size, seed=seed, augmentation=augmentation, device=device
     )
-
-
-class Interrupts:
-    """Whether somebody has pressed Ctrl-C and waits for the batch to end."""
-
-    def __init__(self, processes: Processes) -> None:
-        self.asked, self.processes = False, processes
-
-    def note(self, signum: int, frame: FrameType | None) -> None:
-        """Handler of Ctrl-C: the first is noted, the second stops at once."""
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def obey(self) -> None:
-        """Raise KeyboardInterrupt where Ctrl-C was pressed, in any of the processes."""
-        if self.processes.any(self.asked):
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def patience(processes: Processes = ALONE) -> Iterator[Interrupts]:
-    """Inside the block, Ctrl-C once is noted and twice interrupts; in the main thread alone."""
-    interrupts = Interrupts(processes)
-    if threading.current_thread() is not threading.main_thread():  # signals are not for it
-        yield interrupts
-        return
-    before = signal.signal(signal.SIGINT, interrupts.note)
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def watched(

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
 from cnncourse import augment
 from cnncourse.data import Split
@@ -127,6 +127,22 @@ def test_a_label_that_no_class_has_is_found_where_it_is_read(refused):
         "Try: num_classes=2."
     ):
         epochs(loading)
+
+
+class Stream(IterableDataset):
+    """No index, no length."""
+
+    def __iter__(self):
+        return iter(())
+
+
+@pytest.mark.parametrize("dataset", [Stream(), Subset(Pictures(), [])])
+def test_a_data_set_without_an_index_or_without_images_is_refused(refused, dataset):
+    with refused(
+        f"train is a {type(dataset).__name__} without images or without a length: its images are "
+        "read by their index. Try: a map-style data set that has some."
+    ):
+        Loading(dataset, **OPTIONS)
 
 
 def test_images_of_two_sizes_make_no_batch():

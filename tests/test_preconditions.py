@@ -5,6 +5,7 @@ from torch import nn
 from cnncourse import training
 from cnncourse.data import Split
 from cnncourse.models.simple import SimpleCNN
+from cnncourse.preconditions import check_fits
 
 DIGITS = Split(torch.zeros(3, 1, 28, 28), torch.tensor([0, 4, 9]))
 
@@ -30,6 +31,10 @@ def state(model):
 
 def same(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_the_classes_of_a_model_that_fits_come_back():
+    assert check_fits(linear(784, 12), DIGITS, name="train") == 12
 
 
 BAD_SPLITS = [
