@@ -11,7 +11,7 @@ from functools import partial
 import psutil
 import pytest
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -239,6 +239,40 @@ def test_200_damaged_checkpoints_are_noticed_and_the_one_before_is_taken(tmp_pat
         assert len(rows) == 2
         assert torch.equal(model[0].weight, before["model.0.weight"])
     with pytest.warns(UserWarning, match="resumed after epoch 2"):
+        again = train(tmp_path)
+    assert_same(again, references[FIRST])
+
+
+def rewritten(folder) -> None:
+    """A weight less in the newest, and the SHA-256 of that."""
+    newest = folder / "epoch-00003.safetensors"
+    content = newest.read_bytes()
+    tensors, facts = packing.unpack(content)
+    del tensors["model.0.bias"]
+    files.write(newest, save(tensors, metadata={packing.METADATA: json.dumps(facts)}))
+
+
+def renamed(folder) -> None:
+    """The epoch before under the newest's name, with its SHA-256."""
+    content = (folder / "epoch-00002.safetensors").read_bytes()
+    files.write(folder / "epoch-00003.safetensors", content)
+
+
+def sidecars_swapped(folder) -> None:
+    """The newest has the other's SHA-256; the other has its own."""
+    of_other = (folder / "epoch-00002.safetensors.sha256").read_bytes()
+    (folder / "epoch-00003.safetensors.sha256").write_bytes(of_other)
+
+
+def sidecar_gone(folder) -> None:
+    (folder / "epoch-00003.safetensors.sha256").unlink()
+
+
+@pytest.mark.parametrize("change", [rewritten, renamed, sidecars_swapped, sidecar_gone])
+def test_a_newest_file_that_is_not_what_it_says_is_passed_over(tmp_path, references, change):
+    train(tmp_path, epochs=3)
+    change(tmp_path)
+    with pytest.warns(UserWarning, match=r"resumed after epoch 2 \(epoch-00003.safetensors is dam"):
         again = train(tmp_path)
     assert_same(again, references[FIRST])
 
