@@ -728,7 +728,7 @@ def test_the_pad_draws_in_voila(browser, lessons, tmp_path):
     write_notebook(lessons / "pad.ipynb", DRAWING)
     with served_by_voila(lessons / "pad.ipynb", tmp_path) as address:
         page = browser.new_page(viewport={"width": 1000, "height": 1200})
-        page.goto(address)
+        page.goto(address, timeout=RUN_S * 1000)  # the page comes when its cell has run
         page.locator(".cnncourse-pad canvas").wait_for(timeout=RUN_S * 1000)
         draw_one_and_seven(page)
         page.close()

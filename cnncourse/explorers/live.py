@@ -33,9 +33,9 @@ class LiveCurves(widgets.VBox):
     """Reporter for `training.fit`: bar after every batch, curves after every epoch.
 
     Pause holds training between two batches, stop ends it there as Ctrl-C does: what was learned
-    stays. A click reaches Python while the cell runs since JupyterLab 4.4 and ipykernel 7 give
-    widgets a thread of their own; where they have none, it waits for the cell, and Ctrl-C does not.
-    Where nobody clicks nothing waits.
+    stays. JupyterLab from 4.4 and ipykernel from 7 bring a click to Python while the cell runs, in
+    a thread of its own; elsewhere it waits for the cell, and Ctrl-C does not. Where nobody clicks
+    nothing waits.
     """
 
     def __init__(self) -> None:
@@ -70,6 +70,8 @@ class LiveCurves(widgets.VBox):
         self.pause.value, self.stopping = False, False
         self.running.set()
         self.pause.disabled = self.stop.disabled = not enabled
+        for button in (self.pause, self.stop):
+            answer_in_a_thread(button)
 
     def obey(self, progress: Progress) -> None:
         """Wait while training is paused; raise KeyboardInterrupt where it was stopped."""
@@ -119,6 +121,15 @@ class LiveCurves(widgets.VBox):
         bundle = dict(super()._repr_mimebundle_(**kwargs) or {})
         bundle["text/plain"] = repr(self)
         return bundle
+
+
+def answer_in_a_thread(button: widgets.Widget) -> None:
+    """Let the browser choose the thread that hears the button.
+
+    ipykernel 7.4 brings what a widget says to the thread in which Python spoke to it last. That is
+    the main thread, which is busy with the cell. Where this is not there, nothing is forgotten.
+    """
+    getattr(button.comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
 
 @contextmanager
