@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, IterableDataset, Subset
 
 from cnncourse import augment
 from cnncourse.data import Split
-from cnncourse.loading import InMemory, Loading
+from cnncourse.loading import InMemory, Loading, leave_ctrl_c, without_ctrl_c
 from cnncourse.steps import batches
 
 AFFINE = augment.Affine(degrees=20, shift_px=1)
@@ -87,6 +87,14 @@ def test_every_epoch_draws_anew_and_any_epoch_can_be_the_first():
     one, two = (epochs(Loading(Pictures(noisy=True), **OPTIONS), [epoch]) for epoch in (1, 2))
     assert not same(one, two)
     assert same(epochs(Loading(Pictures(noisy=True), **OPTIONS)), [*one, *two])
+
+
+def test_an_image_has_other_noise_in_every_epoch_and_by_every_seed():
+    noise = set()
+    for seed, epoch in [(3, 1), (3, 2), (4, 1)]:
+        batches = epochs(Loading(Pictures(noisy=True), batch_size=COUNT, seed=seed), [epoch])
+        noise |= {round(value, 5) for value in batches[0].images.flatten(1).min(1).values.tolist()}
+    assert len(noise) == 3 * COUNT
 
 
 def test_reading_leaves_the_callers_random_numbers():
@@ -186,6 +194,23 @@ def test_workers_are_left_alone_by_ctrl_c_and_end_when_closed():
     loading.close()
     assert same(found, expected)
     assert gone(workers)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signal masks are Unix's")
+def test_what_begins_inside_the_block_never_gets_ctrl_c():
+    """A signal waits there, and a child keeps waiting; without a mask, a worker ignores it."""
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        with without_ctrl_c():
+            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            os.kill(os.getpid(), signal.SIGINT)
+            assert heard == []
+        assert heard == [1]
+        leave_ctrl_c(0)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signal masks are Unix's")
