@@ -160,7 +160,9 @@ class DrawDigit(Explorer):
         firsts = {label: samples.images[labels.index(label), 0] for label in sorted(set(labels))}
         self.digits = {label: drawn(image.double().numpy()) for label, image in firsts.items()}
         self.pad.ink = next(iter(self.digits.values()))
-        habits = widgets.ToggleButtons(options=list(HABITS), tooltips=list(HABITS.values()))
+        habits = widgets.ToggleButtons(
+            options=list(HABITS), tooltips=list(HABITS.values()), description="prepared"
+        )
         super().__init__(
             "DrawDigit",
             lambda habit: answer(model, self.pad.ink, habit, mean=mean, std=std),
@@ -170,11 +172,13 @@ class DrawDigit(Explorer):
             habit=habits,
         )
         self.controls["habit"].layout.width = "100%"
-        habits.style.button_width = "84px"
+        habits.style.button_width = "96px"
         panel, *rest = self.children
         samples_row = widgets.HBox(list(map(self.sample_button, self.digits)))
         asked = widgets.HTML("Draw a digit on the pad, or take a sample:")
-        right = widgets.VBox([asked, samples_row, panel], layout={"flex": "1 1 400px"})
+        right = widgets.VBox(
+            [asked, samples_row, panel], layout={"flex": "1 1 400px", "margin": "0 0 0 12px"}
+        )
         samples_row.layout.flex_flow = "row wrap"
         above = widgets.HBox([self.pad, right], layout={"flex_flow": "row wrap"})
         self.set_trait("children", [above, *rest])

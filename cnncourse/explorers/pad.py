@@ -98,7 +98,7 @@ class Pad(anywidget.AnyWidget):
     .cnncourse-pad canvas { width: 276px; height: 276px; border: 2px solid #888888;
       touch-action: none; cursor: crosshair; }
     .cnncourse-pad button { width: 134px; }
-    .cnncourse-pad button:focus-visible { outline: 2px solid #0072B2; outline-offset: 1px; }
+    .cnncourse-explorer button:focus-visible { outline: 2px solid #0072B2; outline-offset: 1px; }
     """
 
     @property
