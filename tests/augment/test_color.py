@@ -5,6 +5,7 @@ from torchvision.transforms import functional as theirs
 from cnncourse.augment import Color
 
 PARTS = ("brightness", "contrast", "saturation")
+SAME = {"rtol": 0, "atol": 2e-4}  # torchvision's red weighs 0.2989, the standard's 0.299
 
 
 @pytest.fixture(params=[1, 3], ids=["gray", "colour"])
@@ -20,7 +21,7 @@ def test_each_part_is_torchvisions(part, draw, images):
     draws[:, part] = draw
     there = Color(**{PARTS[part]: amount})(images, draws)
     expected = getattr(theirs, f"adjust_{PARTS[part]}")(images, 1 + amount * draw)
-    torch.testing.assert_close(there, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(there, expected, **SAME)
 
 
 def test_the_parts_follow_one_another(images):
@@ -28,7 +29,7 @@ def test_the_parts_follow_one_another(images):
     there = Color(brightness=0.4, contrast=0.6, saturation=0.2)(images, draws)
     expected = theirs.adjust_contrast(theirs.adjust_brightness(images, 1.2), 0.7)
     expected = theirs.adjust_saturation(expected, 1.2)
-    torch.testing.assert_close(there, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(there, expected, **SAME)
 
 
 def test_every_image_has_its_own_factors(images):
