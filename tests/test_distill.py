@@ -58,6 +58,8 @@ def whole(data, tmp_path_factory):
 
 def test_a_run_leaves_weights_their_card_and_a_row_a_round(whole):
     folder, rows = whole
+    shards = sorted(path.name for path in (folder / "bank").glob("crops-*.safetensors"))
+    assert shards == ["crops-00000.safetensors", "crops-00001.safetensors"]  # a fresh one a round
     names = ["epoch", "kl", "features", "images_per_s"]
     assert [list(row) for row in rows] == [names, [*names, "probe"]]
     card = (folder / "resnet18-40px.md").read_text("utf-8")

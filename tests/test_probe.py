@@ -1,8 +1,10 @@
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
+from cnncourse import probe
 from cnncourse.data import Split
-from cnncourse.probe import features_of, linear_probe
+from cnncourse.probe import STRENGTHS, features_of, linear_probe, named_rightly
 
 
 def blobs(count, *, apart, seed):
@@ -22,6 +24,34 @@ def test_features_that_tell_classes_apart_are_named_rightly():
     middling = linear_probe(blobs(500, apart=2, seed=1), blobs(500, apart=2, seed=2))
     assert 0.4 < middling < 0.95
     assert linear_probe(blobs(500, apart=9, seed=1), blobs(500, apart=9, seed=2)) == 1.0
+
+
+@pytest.mark.parametrize("apart", [1, 2, 3])
+@pytest.mark.parametrize("strength", [0.01, 1.0])
+def test_it_is_scikit_learns_logistic_regression(apart, strength):
+    train, test = blobs(100, apart=apart, seed=3), blobs(1000, apart=apart, seed=4)
+    known = (train.images - train.images.mean(0)) / train.images.std(0)
+    asked = (test.images - train.images.mean(0)) / train.images.std(0)
+    theirs = LogisticRegression(C=1 / (strength * 100), max_iter=1000, tol=1e-7)
+    theirs.fit(known.numpy(), train.labels.numpy())
+    expected = (theirs.predict(asked.numpy()) == test.labels.numpy()).sum()
+    assert abs(named_rightly(train, test, strength=strength) - expected) <= 3  # of 1,000
+
+
+def test_the_strength_is_the_best_of_the_held_out_fifths(monkeypatch):
+    train, test = blobs(100, apart=2, seed=3), blobs(200, apart=2, seed=4)
+    named, real = [], probe.named_rightly
+
+    def watched(rest, part, *, strength):
+        named.append((len(rest.labels), len(part.labels), strength))
+        found = real(rest, part, strength=strength)
+        return 20 if strength == 0.1 and len(part.labels) == 20 else found
+
+    monkeypatch.setattr(probe, "named_rightly", watched)
+    accuracy = linear_probe(train, test)
+    assert named[:-1] == [(80, 20, strength) for strength in STRENGTHS for _ in range(5)]
+    assert named[-1] == (100, 200, 0.1)  # with all of the labels
+    assert accuracy == real(train, test, strength=0.1) / 200
 
 
 def test_scale_and_offset_of_a_feature_do_not_matter():
