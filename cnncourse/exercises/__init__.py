@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FunctionType
+from types import CodeType, FunctionType
 
 import numpy as np
 
@@ -72,6 +72,8 @@ class Exercise:
     case(number) gives the arguments of a case, made anew at every call, from small to large;
     outcome(function, arguments) is what is compared; describe(*arguments) says a case in words.
     Wrong answers are told apart by their outcomes; of two errors, by type, text and notes.
+
+    faulty says that the stub is code with faults in it, and the task to mend it.
     """
 
     name: str
@@ -84,9 +86,12 @@ class Exercise:
     describe: Callable[..., str]
     outcome: Callable[[Callable, tuple], object] = call
     cases: int = 30
+    faulty: bool = False
 
     def check(self, answer: Callable) -> Feedback:
         """Compare the learner's function with the solution; say what the first difference is."""
+        if self.faulty and same_code(answer, compiled(self.stub, self.name)):
+            return Feedback("not tried", f"mend {self.name}, then run this cell again.")
         if untouched(answer):
             return Feedback("not tried", f"write {self.name}, then run this cell again.")
         found = self.first_difference(answer)
@@ -112,7 +117,9 @@ class Exercise:
     @property
     def solved(self) -> str:
         """The stub with the solution's body in it, between the marks of nbgrader and otter."""
-        _, body = self.solution_code.split("\n", maxsplit=1)
+        head, body = self.solution_code.split("\n", maxsplit=1)
+        if self.faulty:
+            return f"{head}\n    {BEGIN}\n{body}\n    {END}"
         return self.stub.replace("    ...", f"    {BEGIN}\n{body}\n    {END}")
 
     def first_difference(self, answer: Callable) -> str | None:
@@ -209,3 +216,14 @@ def untouched(function: Callable) -> bool:
     steps = list(dis.get_instructions(function))
     returned = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
     return all(step.opname in empty for step in steps) and returned == [None]
+
+
+def same_code(one: Callable, other: Callable) -> bool:
+    """Whether two functions are the same line for line, wherever they were written."""
+    return isinstance(one, FunctionType) and parts(one.__code__) == parts(other.__code__)
+
+
+def parts(code: CodeType) -> tuple:
+    """What a function's code is made of, without the place in a file where it stands."""
+    inner = (parts(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return code.co_code, code.co_names, code.co_varnames, tuple(inner)

@@ -1,11 +1,13 @@
-"""Exercises of the lesson on MNIST: one training step, an honest score, leakage, augmentation."""
+"""Exercises of the lesson on MNIST: a step, an honest score, leakage, augmentation, five bugs."""
 
 from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from cnncourse.exercises import Exercise, Question, WrongAnswer
+from cnncourse.outcomes import same, shown
 
 FIRST_LOSS = Question(
     "The network is untrained. How large is its mean cross-entropy over ten classes?",
@@ -425,4 +427,260 @@ def shift(images, right, down):
 )
 
 
-EXERCISES = (TRAIN_STEP, ACCURACY, LEAKED, SHIFT)
+# --- five bugs ------------------------------------------------------------------------------------
+
+CLASSES = 4
+PILE_UP = "gradients pile up"
+TWICE = "softmax twice"
+APART = "labels of other images"
+DROPOUT = "dropout on while measuring"
+PEEKED = "chosen by the test images"
+
+
+class Spy(nn.Module):
+    """A network that learns nothing and notes what is done to it.
+
+    An image is its number, one value; training, validation and test images have numbers from 0,
+    1,000 and 2,000 on. It answers the measured ones rightly to a share that was laid down for each
+    epoch, and all classes alike in training, so that a gradient tells loss and label.
+    """
+
+    def __init__(self, labels: dict[int, int], plan: dict[int, tuple[int, ...]], a_pass: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(CLASSES))
+        self.labels, self.plan, self.a_pass = labels, plan, a_pass
+        self.steps = 0
+        self.faults: dict[str, None] = {}  # in the order in which they were seen
+        self.trained_on: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 1) -> (N, CLASSES)."""
+        numbers = [int(number) for number in images[:, 0].tolist()]
+        if numbers[0] >= 1000:
+            return self.measured(numbers)
+        if not self.training:
+            self.faults["dropout off while training"] = None
+        # All zero; but each image has its own say, so that no batch's gradients cancel.
+        logits = self.weight * (1 + images[:, :1]).sqrt()
+        if torch.is_grad_enabled():
+            self.trained_on += numbers
+            logits.register_hook(lambda gradient: self.look(numbers, gradient))
+        return logits
+
+    def measured(self, numbers: list[int]) -> torch.Tensor:
+        """Logits that are right for the first so many images of a set, as the plan has it."""
+        if self.training:
+            self.faults[DROPOUT] = None
+        first = numbers[0] // 1000 * 1000
+        right = self.plan[first][min(max(self.steps - 1, 0) // self.a_pass, 2)]
+        answers = [(self.labels[n] + (n - first >= right)) % CLASSES for n in numbers]
+        return F.one_hot(torch.tensor(answers), CLASSES).float() * 5
+
+    def look(self, numbers: list[int], gradient: torch.Tensor) -> None:
+        """A loss's gradient in the logits: probabilities less 1 at the label, over the batch."""
+        labels = gradient.argmin(dim=1)
+        if labels.tolist() != [self.labels[number] for number in numbers]:
+            self.faults[APART] = None
+        wanted = (1 / CLASSES - F.one_hot(labels, CLASSES).float()) / len(numbers)
+        if not torch.allclose(gradient, wanted, atol=1e-6):
+            shrunk = torch.allclose(gradient, wanted / CLASSES, atol=1e-6)
+            self.faults[TWICE if shrunk else "another loss than cross-entropy"] = None
+
+
+class SpyOptimizer(torch.optim.Optimizer):
+    """Moves nothing. What it leaves in the gradients is seen again unless they are cleared."""
+
+    def __init__(self, spy: Spy) -> None:
+        super().__init__(spy.parameters(), {})
+        self.spy = spy
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        """Look at the gradients, and spoil them."""
+        gradient = self.spy.weight.grad
+        self.spy.steps += 1
+        if gradient is None or not gradient.any():
+            self.spy.faults["steps without gradients"] = None
+        elif gradient.abs().max() > 1e3:
+            self.spy.faults[PILE_UP] = None
+        if gradient is not None:
+            gradient.fill_(1e6)
+
+
+def bugs_case(number: int) -> tuple:
+    """Spy, its optimiser, three sets of a few images, three epochs and a batch size."""
+    generator = random(number)
+    batch_size = 3 + number % 3
+    sizes = {0: batch_size * (2 + number % 2) + number % 2, 1000: 8, 2000: 8}
+    labels = {
+        start + n: int(label)
+        for start, size in sizes.items()
+        for n, label in enumerate(torch.randint(CLASSES, (size,), generator=generator))
+    }
+    if len({labels[n] for n in range(sizes[0])}) == 1:
+        labels[0] = (labels[0] + 1) % CLASSES
+    # Validation is best after one epoch, the test after another.
+    best, other = number % 3, (number + 1) % 3
+    plan = {
+        start: tuple(7 if epoch == top else 3 + epoch for epoch in range(3))
+        for start, top in ((1000, best), (2000, other))
+    }
+    spy = Spy(labels, plan, a_pass=-(-sizes[0] // batch_size))
+    parts = []
+    for start, size in sizes.items():
+        numbers = range(start, start + size)
+        images = torch.tensor([[float(n)] for n in numbers])
+        parts.append((images, torch.tensor([labels[n] for n in numbers])))
+    return spy, SpyOptimizer(spy), *parts, 3, batch_size
+
+
+def bugs_left(function: Callable, arguments: tuple) -> object:
+    """What the spy saw, in words, and what is wrong with the result; nothing, where all is well."""
+    spy, _, train, _, _, epochs, _ = arguments
+    returned = function(*arguments)
+    if returned is None:
+        return None
+    faults = list(spy.faults)
+    if sorted(spy.trained_on) != sorted([*range(len(train[1]))] * epochs):
+        faults.append("not every image once an epoch")
+    passes = torch.tensor(spy.trained_on).chunk(epochs)
+    if all(torch.equal(passes[0], order) for order in passes[1:]):
+        faults.append("the same order in every epoch")
+    best = spy.plan[1000].index(7)
+    by_test = spy.plan[2000].index(7)
+    # The test has 8 images; the score is that of the epoch which validation chose.
+    if same(returned, (by_test, 7 / 8)):
+        faults.append(PEEKED)
+    elif not same(returned, (best, spy.plan[2000][best] / 8)):
+        faults.append(f"returned {shown(returned)}")
+    return faults
+
+
+MENDED = """\
+def train_and_test(model, optimizer, train, validation, test, epochs, batch_size):
+    best, best_accuracy, test_accuracy = 0, -1.0, 0.0
+    for epoch in range(epochs):
+        model.train()
+        for index in torch.randperm(len(train[1])).split(batch_size):
+            loss = F.cross_entropy(model(train[0][index]), train[1][index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            accuracies = [
+                (model(images).argmax(dim=1) == labels).float().mean().item()
+                for images, labels in (validation, test)
+            ]
+        if accuracies[0] > best_accuracy:
+            best, (best_accuracy, test_accuracy) = epoch, accuracies
+    return best, test_accuracy"""
+
+
+def broken(old: str, new: str) -> str:
+    """The mended loop with one piece exchanged."""
+    assert old in MENDED
+    return MENDED.replace(old, new)
+
+
+FIVE_BUGS = Exercise(
+    name="train_and_test",
+    task=(
+        "This loop runs, its loss falls, and it has five bugs. Mend them in place. It should train "
+        "for some epochs on every image once, in a new order each time, choose the epoch with the "
+        "best validation accuracy, and return that epoch's number (from 0) and its test accuracy. "
+        "The check says which of the five still stand."
+    ),
+    stub="""\
+def train_and_test(model, optimizer, train, validation, test, epochs, batch_size):
+    best, best_accuracy = 0, 0.0
+    for epoch in range(epochs):
+        model.train()
+        images = train[0][torch.randperm(len(train[0]))]
+        labels = train[1][torch.randperm(len(train[1]))]
+        for start in range(0, len(labels), batch_size):
+            probabilities = model(images[start : start + batch_size]).softmax(dim=1)
+            loss = F.cross_entropy(probabilities, labels[start : start + batch_size])
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            accuracy = (model(test[0]).argmax(dim=1) == test[1]).float().mean().item()
+        if accuracy > best_accuracy:
+            best, best_accuracy = epoch, accuracy
+    return best, best_accuracy""",
+    hints=(
+        "Two bugs are in what a step does, one is in the order of the images, and two are in how "
+        "the epochs are measured and chosen.",
+        "Ask of each line: which images go with which labels? What is in the gradients before "
+        "backward()? What does cross_entropy expect? In which mode is the model? On which images?",
+        "One permutation for both; logits, not probabilities; zero_grad(); model.eval() before "
+        "measuring; choose by validation, and keep the test accuracy of the chosen epoch.",
+    ),
+    solution_code=MENDED,
+    wrong=(
+        WrongAnswer(
+            broken("            optimizer.zero_grad()\n", ""),
+            "Four are mended. One is left: each step adds its gradients to those of all steps "
+            "before. Clear them with optimizer.zero_grad().",
+        ),
+        WrongAnswer(
+            broken("model(train[0][index])", "model(train[0][index]).softmax(dim=1)"),
+            "Four are mended. One is left: cross_entropy takes logits and applies the softmax "
+            "itself; after a second one the gradients are small and learning is slow.",
+        ),
+        WrongAnswer(
+            broken("train[1][index]", "train[1][torch.randperm(len(train[1]))[: len(index)]]"),
+            "Four are mended. One is left: images and labels are shuffled apart, so the labels "
+            "are those of other images. One permutation must serve both.",
+        ),
+        WrongAnswer(
+            broken("        model.eval()\n", ""),
+            "Four are mended. One is left: dropout is still on while you measure. Call "
+            "model.eval() before it.",
+        ),
+        WrongAnswer(
+            broken("(validation, test)", "(test, test)"),
+            "Four are mended. One is left: the epoch is chosen by the test images, so its test "
+            "accuracy is no longer one on images that nothing has looked at.",
+        ),
+        WrongAnswer(
+            broken(
+                "optimizer.zero_grad()\n            loss.backward()",
+                "loss.backward()\n            optimizer.zero_grad()",
+            ),
+            "The gradients are cleared between backward() and step(): the optimiser finds none. "
+            "Clear them before backward().",
+        ),
+        WrongAnswer(
+            broken("        model.train()\n", ""),
+            "After the first epoch the model stays in eval mode: dropout is off while it trains. "
+            "Call model.train() in every epoch.",
+        ),
+        WrongAnswer(
+            broken("return best, test_accuracy", "return best, best_accuracy"),
+            "The validation accuracy of the chosen epoch comes back: it was chosen for being "
+            "high. Return that epoch's test accuracy.",
+        ),
+        WrongAnswer(
+            broken(
+                ".split(batch_size)",
+                "[: len(train[1]) // batch_size * batch_size]\\\n            .split(batch_size)",
+            ),
+            "The last batch is left out where it is not full, so some images are not seen in an "
+            "epoch. Train on it too.",
+        ),
+        WrongAnswer(
+            broken("torch.randperm(len(train[1]))", "torch.arange(len(train[1]))"),
+            "Every epoch sees the images in the same order. Draw a new permutation in each.",
+        ),
+    ),
+    case=bugs_case,
+    describe=lambda spy, optimizer, train, validation, test, epochs, batch_size: (
+        f"{epochs} epochs of {len(train[1])} images, {batch_size} at a time"
+    ),
+    outcome=bugs_left,
+    cases=12,
+    faulty=True,
+)
+
+
+EXERCISES = (TRAIN_STEP, ACCURACY, LEAKED, SHIFT, FIVE_BUGS)

@@ -104,6 +104,37 @@ def test_prints_are_shown_up_to_the_first_difference_and_never_ours(capsys):
     assert capsys.readouterr().out == "mine 0\nmine 1\n"
 
 
+MEND = dataclasses.replace(
+    DOUBLE, stub="def double(number):\n    return [number for _ in 'ab'][0]", faulty=True
+)
+
+
+def test_a_stub_with_faults_is_not_tried_wherever_it_is_typed():
+    typed = "# mine\n\ndef double(number):\n    # look\n    return [number for _ in 'ab'][0]"
+    assert MEND.check(compiled(typed, "double")) == Feedback(
+        "not tried", "mend double, then run this cell again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("return [number for _ in 'ab'][1]", "wrong"),
+        ("return [number for _ in 'abc'][0]", "wrong"),
+        ("return sum([number for _ in 'ab'])", "right"),
+        ("...", "not tried"),
+    ],
+)
+def test_a_stub_with_faults_that_was_touched_is_tried(body, kind):
+    assert MEND.check(compiled(f"def double(number):\n    {body}", "double")).kind == kind
+
+
+def test_a_stub_with_faults_solved_has_the_solution_for_its_body():
+    assert MEND.solved == (
+        f"def double(number):\n    {BEGIN}\n    return number + number\n    {END}"
+    )
+
+
 ADD = Exercise(
     name="add",
     task="Add them.",
@@ -281,7 +312,10 @@ def test_the_stub_asks_for_the_arguments_of_the_solution(exercise):
 @each_record
 def test_the_stub_solved_keeps_its_marks_and_is_right(exercise):
     before, solution, after = re.split(f"{BEGIN}\n|    {END}", exercise.solved)
-    assert before + "..." + after == exercise.stub
+    if exercise.faulty:  # all of the body is replaced
+        assert (before.split("\n")[0], after) == (exercise.stub.split("\n")[0], "")
+    else:
+        assert before + "..." + after == exercise.stub
     assert solution.startswith("    ")
     solved = compiled(f"from torch import Tensor\n{exercise.solved}", exercise.name)
     assert exercise.check(solved).kind == "right"

@@ -1,5 +1,7 @@
 """The solutions of lesson 06 against torch, on random sizes."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from cnncourse import augment, measure
 from cnncourse.data import Split
 from cnncourse.exercises import compiled
+from cnncourse.exercises import mnist_from_scratch as exercises
 from cnncourse.exercises.mnist_from_scratch import ACCURACY, LEAKED, SHIFT, TRAIN_STEP
 
 
@@ -67,3 +70,57 @@ def test_a_shift_by_whole_pixels_is_the_affine_one(right, down, height):
         images, angles=torch.zeros(2), shift_px=torch.tensor([[right, down]] * 2).float()
     )
     torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)
+
+
+# --- five bugs ------------------------------------------------------------------------------------
+
+BUGS = {
+    exercises.PILE_UP: ("            optimizer.zero_grad()\n", ""),
+    exercises.TWICE: ("model(train[0][index])", "model(train[0][index]).softmax(dim=1)"),
+    exercises.APART: ("train[1][index]", "train[1][torch.randperm(len(train[1]))[: len(index)]]"),
+    exercises.DROPOUT: ("        model.eval()\n", ""),
+    exercises.PEEKED: ("(validation, test)", "(test, test)"),
+}
+COMBINATIONS = [names for count in range(1, 6) for names in itertools.combinations(BUGS, count)]
+
+
+@pytest.mark.parametrize("names", COMBINATIONS, ids=lambda names: " and ".join(names))
+def test_whatever_bugs_are_left_they_and_no_others_are_named(names):
+    code = exercises.MENDED
+    for name in names:
+        code = code.replace(*BUGS[name])
+    exercise = exercises.FIVE_BUGS
+    for number in range(exercise.cases):
+        assert set(exercise.run(compiled(code, exercise.name), number)) == set(names)
+
+
+def test_the_stub_has_all_five():
+    exercise = exercises.FIVE_BUGS
+    left = exercise.run(compiled(exercise.stub, exercise.name), 0)
+    assert set(left) == set(BUGS)
+
+
+def test_the_loop_may_be_mended_in_other_ways():
+    other = """\
+def train_and_test(model, optimizer, train, validation, test, epochs, batch_size):
+    def score(part):
+        model.eval()
+        with torch.no_grad():
+            right = sum((model(x[None]).argmax() == y).item() for x, y in zip(*part))
+        return right / len(part[1])
+
+    scores = []
+    for epoch in range(epochs):
+        model.train()
+        order = torch.randperm(len(train[1]))
+        images, labels = train[0][order], train[1][order]
+        for start in range(0, len(labels), batch_size):
+            model.zero_grad(set_to_none=False)
+            stop = start + batch_size
+            (-model(images[start:stop]).log_softmax(1).gather(1, labels[start:stop, None])).mean(
+            ).backward()
+            optimizer.step()
+        scores.append((score(validation), -epoch, score(test)))
+    best = max(scores)
+    return -best[1], best[2]"""
+    assert exercises.FIVE_BUGS.check(compiled(other, "train_and_test")).kind == "right"
