@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cnncourse import augment
 from cnncourse.data import Split
+from cnncourse.precision import FULL, Precision
 
 
 def batches(
@@ -39,25 +40,30 @@ def train_epoch(
     schedule: LRScheduler | None = None,
     *,
     label_smoothing: float = 0.0,
+    precision: Precision = FULL,
+    channels_last: bool = False,
 ) -> tuple[float, float]:
     """One pass of gradient descent; mean cross-entropy and accuracy over the images seen.
 
     label_smoothing (Szegedy et al. 2015, arXiv:1512.00567) changes what is descended, not the
-    cross-entropy that comes back, so that it compares with the validation loss.
+    cross-entropy that comes back, so that it compares with the validation loss. precision says
+    which numbers are computed with; the loss is float32's in any case. channels_last lays the
+    images out as (N, H, W, C) in memory: the same numbers, for a model laid out so faster.
 
     Raises FloatingPointError where the loss is infinite or nan, before the weights take it in.
     """
     model.train()
     total_loss, correct, seen = 0.0, 0, 0
+    layout = torch.channels_last if channels_last else torch.preserve_format
     for number, (images, labels) in enumerate(batches, start=1):
-        logits = model(images)
+        with precision.autocast():
+            logits = model(images.to(memory_format=layout))
+        logits = logits.to(images.dtype)
         loss = F.cross_entropy(logits.detach(), labels)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"{loss.item()} in batch {number}")
-        optimizer.zero_grad()
-        F.cross_entropy(logits, labels, label_smoothing=label_smoothing).backward()
-        optimizer.step()
-        if schedule is not None:
+        descended = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        if precision.step(descended, optimizer) and schedule is not None:
             schedule.step()
         total_loss += loss.item() * len(labels)
         correct += int((logits.argmax(dim=1) == labels).sum())

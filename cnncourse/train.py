@@ -6,10 +6,12 @@ torchrun --nproc-per-node 2 -m cnncourse.train --model lenet --data mnist --run-
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 
 import torch
 from torch import distributed, nn
@@ -52,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--shift-px", type=float, default=0.0, help="shift, at most")
     top.add_argument("--seed", type=int, default=0)
     top.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    top.add_argument("--precision", default="float32", help="auto, float32, float16 or bfloat16")
+    top.add_argument("--channels-last", action="store_true", help="(N, H, W, C) in memory")
     top.add_argument("--double", action="store_true", help="float64: slow, and to compare runs by")
     return top
 
@@ -92,16 +96,23 @@ def joined(options: argparse.Namespace) -> Iterator[Processes]:
         options.device = "cpu"
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     processes = Processes(distributed.get_rank(), distributed.get_world_size())
+
+    def stops(why: str) -> ConnectionError:
+        return ConnectionError(
+            f"process {processes.rank} of {processes.count} stops: another one ended or could not "
+            f"be reached ({why}). What was reported is saved in {options.run_dir}."
+        )
+
+    def told(_signum: int, _frame: FrameType | None) -> None:
+        raise stops("torchrun said so by SIGTERM")
+
+    signal.signal(signal.SIGTERM, told)  # torchrun may see it before the next sum is missed
     try:
         yield processes
     except RuntimeError as error:
         if isinstance(error, training.NonFiniteLoss):
             raise
-        raise ConnectionError(
-            f"process {processes.rank} of {processes.count} stops: another one ended or could not "
-            f"be reached ({str(error).splitlines()[0][:200]}). What was reported is saved in "
-            f"{options.run_dir}."
-        ) from error
+        raise stops(str(error).splitlines()[0][:200]) from error
     distributed.destroy_process_group()
 
 
@@ -135,6 +146,8 @@ def train(options: argparse.Namespace, processes: Processes) -> training.History
         augmentation=augmentation,
         seed=options.seed,
         device=options.device,
+        precision=options.precision,
+        channels_last=options.channels_last,
         reporters=[print_epoch] if processes.first else [],
         run_dir=options.run_dir,
         resume=options.resume,

@@ -20,6 +20,7 @@ from cnncourse.devices import pick_device
 from cnncourse.interrupts import Interrupts, patience
 from cnncourse.loading import InMemory, Loading
 from cnncourse.measure import Evaluation, evaluate, mode_restored
+from cnncourse.precision import Precision
 from cnncourse.preconditions import check_fits, check_numbers
 from cnncourse.processes import ALONE, Processes
 from cnncourse.steps import train_epoch
@@ -95,6 +96,8 @@ def fit(
     label_smoothing: float = 0.0,
     seed: int = 0,
     device: str | torch.device = "auto",
+    precision: str = "float32",
+    channels_last: bool = False,
     reporters: Sequence[Reporter] = (),
     run_dir: str | Path | None = None,
     resume: bool = False,
@@ -105,6 +108,9 @@ def fit(
 
     train is tensors in memory, or a map-style data set of (image, label) that is read batch after
     batch by num_workers processes (see `loading`): the result does not depend on how many.
+
+    precision is "float32", "float16", "bfloat16" or "auto" (see `precision`); channels_last lays
+    model and images out as (N, H, W, C) in memory, which is often faster.
 
     The schedule steps after every batch. Ctrl-C, or a reporter that raises KeyboardInterrupt, ends
     training after the running batch, a second Ctrl-C at once: what was learned stays in the model,
@@ -118,7 +124,8 @@ def fit(
     data do not fit together or the run in run_dir is another, NotSaved where it cannot be written.
     """
     device = pick_device(str(device))
-    model.to(device)
+    computed = Precision(precision, device)
+    model.to(device, **({"memory_format": torch.channels_last} if channels_last else {}))
     check_numbers(epochs=epochs, batch_size=batch_size, seed=seed, label_smoothing=label_smoothing)
     settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
     settings["augmentation"] = augmentation
@@ -126,8 +133,9 @@ def fit(
     images.classes = check_fits(model, images.sample, name="train")
     check_fits(model, validation, name="validation")
     processes.check(images=images.count, batch_size=batch_size)
-    trained = packing.Trained(model, optimizer, schedule)
+    trained = packing.Trained(model, optimizer, schedule, computed.scaler)
     settings |= {"label_smoothing": label_smoothing, "images": images.count}
+    settings |= {"precision": computed.name, "channels_last": channels_last}
     run, history = None, History()
     if run_dir is not None:
         what = checkpoints.configuration(trained, images.sample, validation, **settings)
@@ -157,6 +165,8 @@ def fit(
                     optimizer,
                     schedule,
                     label_smoothing=label_smoothing,
+                    precision=computed,
+                    channels_last=channels_last,
                 )
                 seconds = time.perf_counter() - started
                 validated = evaluate(model, validation)

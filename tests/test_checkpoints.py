@@ -119,6 +119,18 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     assert_same(again, references[recipe])
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_it_is_so_in_any_precision_and_layout(tmp_path, precision, channels_last):
+    """With float16 the loss's scale goes on, too: it halves in the first steps."""
+    options = {"precision": precision, "channels_last": channels_last}
+    straight = train(None, **options)
+    train(tmp_path, epochs=2, **options)
+    again = train(tmp_path, **options)
+    assert again[2].resumed == "resumed after epoch 2"
+    assert_same(again, straight)
+
+
 def test_saving_changes_nothing(tmp_path, references):
     run = train(tmp_path)
     assert run[2].resumed == ""
@@ -184,6 +196,8 @@ def wider() -> nn.Module:
 
 
 FOREIGN = {
+    "precision": ({"precision": "bfloat16"}, "precision was 'float32', is 'bfloat16'"),
+    "layout": ({"channels_last": True}, "channels_last was False, is True"),
     "seed": ({"seed": 1}, "seed was 0, is 1"),
     "batch_size": ({"batch_size": 4}, "batch_size was 8, is 4"),
     "label_smoothing": ({"label_smoothing": 0.1}, "label_smoothing was 0.0, is 0.1"),

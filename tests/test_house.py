@@ -34,6 +34,7 @@ ORDER = [
     "preconditions",
     "packing",
     "checkpoints",
+    "precision",
     "steps",
     "loading",
     "processes",

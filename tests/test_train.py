@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -112,6 +113,36 @@ def test_a_killed_process_ends_the_run_in_a_sentence_and_its_epochs_are_resumed(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_process_that_torchrun_ends_says_why_and_how_to_go_on(tmp_path, surroundings):
+    """Torchrun may notice a dead process, and send SIGTERM to the others, before they do."""
+    folder = tmp_path / "run"
+    long = [*COMMON, "--epochs", "500", "--batch-size", "500", "--run-dir", str(folder)]
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cnncourse.train", *long],
+        env=surroundings | alone | {"MASTER_PORT": str(free_port())},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while "epoch 1" not in (line := running.stdout.readline()):
+        assert line, running.stderr.read()
+    running.terminate()
+    _rest, said = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert re.search(
+        r"^process 0 of 1 stops: .*\(torchrun said so by SIGTERM\). What was reported is saved in "
+        r".*run. Try: the same command with --resume.$",
+        said, flags=re.M,
+    ), said  # fmt: skip
+    assert checkpoints.Run(folder, {}).checkpoints()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("processes", [1, 2])
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, surroundings, processes):
     """Of a terminal: every process of the group gets it."""
@@ -156,6 +187,10 @@ def test_wrong_calls_are_refused_in_a_sentence(tmp_path, capsys):
         ),
         (["--model", "lenet", "--data", "mnist", "--epochs", "0"], "epochs=0: must be a whole"),
         (["--model", "lenet", "--data", "mnist", "--device", "cdua"], "'cdua': unknown device."),
+        (
+            ["--model", "lenet", "--data", "mnist", "--precision", "float8"],
+            "'float8': unknown precision. Did you mean 'float32'?",
+        ),
     ]:
         assert train.main([*arguments, *place]) == 2
         assert capsys.readouterr().err.startswith(words)

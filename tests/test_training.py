@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -417,6 +418,65 @@ BAD_NUMBERS = [
 def test_numbers_and_devices_that_cannot_be_are_refused(refused, options, sentence):
     with refused(sentence):
         fit(SimpleCNN(), DIGITS, DIGITS, **options)
+
+
+# Precision and layout
+
+
+def test_channels_last_gives_the_same_to_rounding_and_lays_out_model_and_images():
+    coloured = [random_split(count, seed=count, channels=3) for count in (10, 4)]
+    layouts, losses = {}, {}
+
+    class Spy(nn.Conv2d):
+        def forward(self, images):
+            if self.training:
+                layouts[channels_last].add(images.stride()[1] == 1)
+            return super().forward(images)
+
+    for channels_last in (False, True):
+        layouts[channels_last] = set()
+        torch.manual_seed(0)
+        model = nn.Sequential(Spy(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+        history = fit(model, *coloured, channels_last=channels_last, epochs=3)
+        losses[channels_last] = history.column("train_loss")
+        assert (model[0].weight.stride()[1] == 1) is channels_last
+    assert layouts == {False: {False}, True: {True}}
+    assert losses[True] == pytest.approx(losses[False], rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_16_bits_learn_the_same_to_their_accuracy(precision):
+    """The loss is float32's; batch normalisation and weights are, too."""
+    whole, half = linear(), linear()
+    expected = fit(whole, epochs=5).column("validation_loss")
+    history = fit(half, epochs=5, precision=precision)
+    assert half[1].weight.dtype == torch.float32
+    assert history.column("validation_loss") != expected
+    assert history.column("validation_loss") == pytest.approx(expected, abs=0.02)
+
+
+def test_a_step_that_float16_left_out_is_not_one_of_the_schedule():
+    """Pixels up to 20 make scaled gradients overflow, until the scale was halved often enough."""
+    bright = Split(TRAIN.images * 20, TRAIN.labels)
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    scalers = []
+
+    class Watched(torch.amp.GradScaler):
+        def __init__(self, device):
+            super().__init__(device)
+            scalers.append(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.amp, "GradScaler", Watched)
+        training.fit(
+            model, bright, VALIDATION, epochs=2, batch_size=4, optimizer=optimizer,
+            schedule=schedule, precision="float16", device="cpu",
+        )  # fmt: skip
+    left_out = math.log2(65_536 / scalers[0].get_scale())
+    assert 0 < left_out < 6
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * 0.5 ** (6 - left_out))
 
 
 # On a GPU
