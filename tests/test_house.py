@@ -40,6 +40,7 @@ ORDER = [
     "processes",
     "interrupts",
     "training",
+    "transfer",
     "train",
     "range_test",
     "card",
