@@ -69,6 +69,7 @@ def test_a_whole_step_of_a_large_counter_is_seen():
     before = {"n.num_batches_tracked": torch.tensor(10**9)}
     found = audit(before, {"n.num_batches_tracked": torch.tensor(10**9 + 1)})
     assert found.counters == ("n.num_batches_tracked",)
+    assert str(found).splitlines()[-1].split("  ")[-1].strip() == "0"  # of no interest as a change
 
 
 def test_the_table_has_a_line_for_each_part_and_the_sum():
