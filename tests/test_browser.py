@@ -35,6 +35,13 @@ from cnncourse.explorers import digits
 from cnncourse.models.simple import SimpleCNN
 digits.explorer(SimpleCNN(), data.load("mnist").test, black=0.0)
 """
+RATE_FINDER = """
+from cnncourse.explorers import rate_finder
+from cnncourse.range_test import RangeTest
+rates = [10 ** (number / 10 - 5) for number in range(50)]
+losses = [2.3 - number / 25 if number < 40 else number - 39 for number in range(50)]
+rate_finder.explorer(RangeTest(rates, losses, stopped=True))
+"""
 CARD = """
 from cnncourse.exercises import convolution as exercises
 from cnncourse.explorers import Predict
@@ -67,8 +74,11 @@ EXPLORERS = {
             "residual",
             "scaling",
             "signal_propagation",
+            "augmentation_lab",
+            "schedules",
         )
     },
+    "rate_finder": RATE_FINDER,
 }
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CNNCOURSE_CHROMIUM") or next(

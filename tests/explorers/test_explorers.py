@@ -18,6 +18,7 @@ from cnncourse.explorers import (
     Explorer,
     Predict,
     architecture,
+    augmentation_lab,
     connection_table,
     convolution_arithmetic,
     cost,
@@ -28,15 +29,18 @@ from cnncourse.explorers import (
     kernel_stack,
     layer_costs,
     pixels,
+    rate_finder,
     receptive_field,
     residual,
     scaling,
+    schedules,
     shift,
     signal_propagation,
     sliding_window,
     transposed,
 )
 from cnncourse.models.simple import SimpleCNN
+from cnncourse.range_test import RangeTest
 from cnncourse.sketch import Sketch
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -162,6 +166,10 @@ def sample(count: int = 3) -> Split:
     return Split(images, torch.arange(count))
 
 
+def valley() -> RangeTest:
+    return RangeTest([1e-4, 1e-3, 1e-2, 1e-1], [2.0, 1.0, 0.5, 3.0], stopped=False)
+
+
 EXPLORERS = {
     "pixels": pixels.explorer,
     "environment": environment.explorer,
@@ -181,6 +189,9 @@ EXPLORERS = {
     "residual": residual.explorer,
     "scaling": scaling.explorer,
     "signal_propagation": signal_propagation.explorer,
+    "augmentation_lab": lambda: augmentation_lab.explorer(sample(10)),
+    "schedules": schedules.explorer,
+    "rate_finder": lambda: rate_finder.explorer(valley()),
 }
 
 
