@@ -1,6 +1,6 @@
 """Several processes that train one model together, each on its rows of every batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,19 +36,19 @@ class Processes:
         """The model, its gradients averaged over the processes in backward.
 
         Raises ValueError for batch normalisation on a CPU: every process would have statistics of
-        its own rows. On CUDA they are those of the whole batch, as in one process.
+        its own rows. On CUDA they are those of the whole batch, as in one process. One that stays
+        in eval mode takes no statistics, and stays as it is.
         """
         if self.count == 1:
             return model
-        normalised = [name for name, part in model.named_modules() if isinstance(part, _BatchNorm)]
+        normalised = [name for name, part in model.named_modules() if is_over_the_batch(part)]
         if normalised and next(model.parameters()).device.type != "cuda":
             raise ValueError(
                 f"{self.count} processes: layer {normalised[0]!r} normalises over the batch, and "
                 "on a CPU every process would take its own rows for it. Try: one process, or "
                 "device='cuda'."
             )
-        if normalised:
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        synchronise(model, normalised)
         joined = DistributedDataParallel(model)
         joined.register_forward_hook(self.weigh)
         return joined
@@ -99,6 +99,20 @@ class Processes:
         sums = torch.tensor(values, dtype=dtype, device=device)
         distributed.all_reduce(sums)
         return sums.tolist()
+
+
+def is_over_the_batch(part: nn.Module) -> bool:
+    """Whether a part takes its batch's statistics in training; what train() does not reach, no."""
+    if not isinstance(part, _BatchNorm):
+        return False
+    return part.running_mean is None or type(part).train is nn.Module.train
+
+
+def synchronise(model: nn.Module, names: Sequence[str]) -> None:
+    """Put normalisation over the rows of all processes in the place of the parts of these names."""
+    for name in names:
+        part = nn.SyncBatchNorm.convert_sync_batchnorm(model.get_submodule(name))
+        model.set_submodule(name, part)
 
 
 ALONE = Processes()

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from cnncourse import checkpoints, training
 from cnncourse.data import Split
-from cnncourse.processes import ALONE, Processes
+from cnncourse.processes import ALONE, Processes, is_over_the_batch, synchronise
 
 COUNT, BATCH = 23, 8  # the last batch has 7: 3 rows for one of two processes, 4 for the other
 
@@ -158,6 +158,25 @@ def test_batch_normalisation_on_a_cpu_is_refused(refused):
     )
     with refused(sentence):
         Processes(0, 2).joined(model)
+
+
+class Kept(nn.BatchNorm2d):
+    """Stays in eval mode, as a frozen one does."""
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
+def test_what_stays_in_eval_mode_takes_no_statistics_and_stays_as_it_is():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), Kept(2), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3))
+    weight = model[2].weight
+    assert [is_over_the_batch(part) for part in model] == [False, False, True, False]
+    assert is_over_the_batch(Kept(2, track_running_stats=False))  # has no others to take
+    synchronise(model, ["2"])
+    assert [type(part) for part in model[1:3]] == [Kept, nn.SyncBatchNorm]
+    assert model[2].weight is weight  # the optimiser's
+    model.train()
+    assert [part.training for part in model[1:3]] == [False, True]
 
 
 def test_a_last_batch_with_fewer_rows_than_processes_is_refused(refused):

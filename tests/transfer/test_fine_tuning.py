@@ -1,12 +1,17 @@
 import copy
+import multiprocessing
+import os
+import socket
 
 import pytest
 import torch
+from torch import distributed
 from torch.optim.lr_scheduler import OneCycleLR
 
 from cnncourse import augment, training
 from cnncourse.data import Split
 from cnncourse.models.resnet import BasicBlock, ResNet
+from cnncourse.processes import Processes
 from cnncourse.transfer import fine_tuning
 from cnncourse.transfer.audit import audit, snapshot
 from cnncourse.transfer.fine_tuning import Stage, fine_tune
@@ -168,6 +173,50 @@ def test_each_stage_has_a_folder_of_its_own(tmp_path):
     tune(network(), [Stage("fc", 1, 0.1), Stage("layer2.0", 1, 0.1), Stage("", 1, 0.1)],
          run_dir=tmp_path)  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1-fc", "2-layer2.0", "3-all"]
+
+
+# Several processes
+
+
+def one_of(rank, port, folder, answers):
+    """Train the head as one of two processes, the normalisation before it frozen."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    model = network()
+    tune(model, HEAD, run_dir=folder, patience=1, processes=Processes(rank, 2))
+    answers.put((rank, {name: tensor.tolist() for name, tensor in model.state_dict().items()}))
+    distributed.destroy_process_group()
+
+
+HEAD = [Stage("fc", 8, 0.5), Stage("fc", 2, 0.1)]
+
+
+def test_two_processes_tune_what_one_does(tmp_path):
+    """The first stage ends early, in both: the best epoch is read by one that did not write it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+    answers = context.Queue()
+    children = [
+        context.Process(target=one_of, args=(rank, port, tmp_path / "two", answers))
+        for rank in (0, 1)
+    ]
+    for child in children:
+        child.start()
+    (_, first), (_, second) = sorted(
+        (answers.get(timeout=60) for _ in children), key=lambda x: x[0]
+    )
+    for child in children:
+        child.join(20)
+    model = network()
+    histories = tune(model, HEAD, patience=1)
+    assert len(histories[0].epochs) < 8
+    assert first == second
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(torch.tensor(first[name]), tensor, atol=1e-5, rtol=1e-4)
 
 
 # Refused before anything trains
