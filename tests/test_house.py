@@ -25,6 +25,7 @@ ORDER = [
     "files",
     "sources",
     "data",
+    "materials",
     "weights",
     "devices",
     "augment",
