@@ -42,6 +42,14 @@ rates = [10 ** (number / 10 - 5) for number in range(50)]
 losses = [2.3 - number / 25 if number < 40 else number - 39 for number in range(50)]
 rate_finder.explorer(RangeTest(rates, losses, stopped=True))
 """
+DATA_SIZE = """
+from cnncourse.explorers import data_size
+measured = {
+    "pretrained": [[0.5, 0.6], [0.7, 0.72], [0.8, 0.81]],
+    "from scratch": [[0.1, 0.2], [0.3, 0.34], [0.5, 0.52]],
+}
+data_size.explorer((2, 10, 25), measured, chance=0.1)
+"""
 CARD = """
 from cnncourse.exercises import convolution as exercises
 from cnncourse.explorers import Predict
@@ -76,9 +84,11 @@ EXPLORERS = {
             "signal_propagation",
             "augmentation_lab",
             "schedules",
+            "freeze_map",
         )
     },
     "rate_finder": RATE_FINDER,
+    "data_size": DATA_SIZE,
 }
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CNNCOURSE_CHROMIUM") or next(

@@ -22,9 +22,11 @@ from cnncourse.explorers import (
     connection_table,
     convolution_arithmetic,
     cost,
+    data_size,
     digits,
     environment,
     filter_lab,
+    freeze_map,
     inception,
     kernel_stack,
     layer_costs,
@@ -192,6 +194,8 @@ EXPLORERS = {
     "augmentation_lab": lambda: augmentation_lab.explorer(sample(10)),
     "schedules": schedules.explorer,
     "rate_finder": lambda: rate_finder.explorer(valley()),
+    "freeze_map": lambda: freeze_map.explorer(size_px=64),
+    "data_size": lambda: data_size.explorer((2, 9), {"one": [[0.1, 0.2], [0.3, 0.4]]}),
 }
 
 
