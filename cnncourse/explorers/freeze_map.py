@@ -77,14 +77,21 @@ class Network:
             raise ValueError(messages.unknown(recipe, "recipe", RECIPES))
         drifts = recipe == RECIPES[1]
         belongs = part_of_each(self.model)
-        counts = {name: [0, 0] for name in self.parts}
+        parameters = dict.fromkeys(self.parts, 0)
+        statistics = dict.fromkeys(self.parts, 0)
         for name, tensor in self.model.named_parameters():
-            counts[belongs[name.rpartition(".")[0]]][0] += tensor.numel()
+            parameters[belongs[name.rpartition(".")[0]]] += tensor.numel()
         for name, _buffer in self.model.named_buffers():
             owner, _, own = name.rpartition(".")
-            counts[belongs[owner]][1] += own in STATISTICS
+            statistics[belongs[owner]] += own in STATISTICS
         rows = tuple(
-            Part(name, *counts[name], number >= depth, drifts and number < depth)
+            Part(
+                name,
+                parameters[name],
+                statistics[name],
+                trains=number >= depth,
+                drifts=drifts and number < depth,
+            )
             for number, name in enumerate(self.parts)
         )
         return Frozen(recipe, rows, self.costs(depth), self.costs(0))
