@@ -26,6 +26,7 @@ ORDER = [
     "sources",
     "data",
     "materials",
+    "folders",
     "weights",
     "devices",
     "augment",
