@@ -8,7 +8,7 @@ BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 ROOT_FLAG = $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 READY := .venv/.ready
 
-.PHONY: help lab test run full bench mutate save clean
+.PHONY: help lab test run full bench gpu-check mutate save clean
 
 help:
 	@echo "make lab    open the lessons in JupyterLab"
@@ -16,6 +16,7 @@ help:
 	@echo "make run    execute every lesson on its quick budget into build/"
 	@echo "make full   the long tests, and every lesson on its full budget"
 	@echo "make bench  measure speed, side by side"
+	@echo "make gpu-check  fine-tune on a GPU for a few batches: a table"
 	@echo "make mutate change one thing at a time in what is taught first: does a test see it? (long)"
 	@echo "make save   execute the lessons and write them back into notebooks/"
 
@@ -47,6 +48,9 @@ full: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/bench.py
 	$(BIN)/python tests/equality.py
+
+gpu-check: $(READY)
+	$(BIN)/python tests/gpu_check.py
 
 mutate: $(READY)
 	$(BIN)/python tests/mutate.py --jobs 2

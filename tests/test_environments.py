@@ -192,8 +192,8 @@ def unmapped(folder: Path) -> list[str]:
     faults += [f"README.md: no {link}" for link in links if not (folder / link).exists()]
 
     makefile = (folder / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help", "clean"}
-    told = set(re.findall(r"(?:`| |^)make ([a-z]+)\b(?:`|  )", readme, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) - {"help", "clean"}
+    told = set(re.findall(r"(?:`| |^)make ([a-z-]+)\b(?:`|  )", readme, re.MULTILINE))
     if told != targets:
         faults.append(f"README.md and Makefile: {sorted(told ^ targets)} in one alone")
     for file in (".ci/run", ".github/workflows/test.yml"):
