@@ -125,7 +125,9 @@ def fit(
     """
     device = pick_device(str(device))
     computed = Precision(precision, device)
-    model.to(device, **({"memory_format": torch.channels_last} if channels_last else {}))
+    model.to(device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check_numbers(epochs=epochs, batch_size=batch_size, seed=seed, label_smoothing=label_smoothing)
     settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
     settings["augmentation"] = augmentation
