@@ -47,6 +47,7 @@ ORDER = [
     "range_test",
     "card",
     "distill",
+    "insight",
     "plots",
     "sketch",
     "diagram",
