@@ -139,18 +139,19 @@ def accuracy_against(
 
 
 def hardened(
-    model: nn.Module, batches: Iterable[Split], *, eps_255: float, steps: int
+    attack: Attack, model: nn.Module, batches: Iterable[Split], *, eps_255: float
 ) -> Iterator[Split]:
-    """The same batches, each attacked when its turn comes, by PGD on the weights as they are then.
+    """The same batches, each attacked when its turn comes, on the weights as they are then.
 
-    Adversarial training is the plain loop on these: the inner maximum of Madry et al. 2018.
+    Adversarial training is the plain loop on these: Goodfellow et al. 2015 with FGSM, Madry et al.
+    2018 with PGD.
     """
     for images, labels in batches:
-        yield Split(pgd(model, images, labels, eps_255=eps_255, steps=steps), labels)
+        yield Split(attack(model, images, labels, eps_255=eps_255), labels)
 
 
 def pgd_of(steps: int) -> Attack:
-    """PGD with that many steps, for `accuracy_against`."""
+    """PGD with that many steps, for `accuracy_against` and `hardened`."""
     return partial(pgd, steps=steps)
 
 

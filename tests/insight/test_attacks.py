@@ -189,7 +189,7 @@ def train(split, *, harden):
     for _ in range(60):
         batches = [split]
         if harden:
-            batches = hardened(model, batches, eps_255=35, steps=2)
+            batches = hardened(pgd_of(2), model, batches, eps_255=35)
         for images, labels in batches:
             loss = F.cross_entropy(model(images), labels)
             optimizer.zero_grad()
@@ -210,7 +210,7 @@ def test_training_against_the_attack_makes_it_weaker():
 def test_a_hardened_batch_is_attacked_on_the_weights_of_its_turn():
     split = stripes(4)
     model = linear([1.0] * 16)
-    turns = hardened(model, [split, split], eps_255=10, steps=1)
+    turns = hardened(fgsm, model, [split, split], eps_255=10)
     first = next(turns)
     with torch.no_grad():
         model[1].weight.neg_()
