@@ -26,34 +26,29 @@ class Best:
         self.model, self.patience, self.stopped = model, patience, False
         self.run = checkpoints.Run(folder, {}, writes=writes) if folder else None
         self.state: dict[str, Tensor] = {}
-        self.epoch = 0  # that self.state, or the file, is of; 0: none
+        self.epoch = 0  # the best so far; 0: none
 
     def __call__(self, progress: training.Progress) -> None:
-        """Keep the newest epoch where it is the best; end the training where patience is at its
-        end.
-        """
+        """Keep the best epoch so far; end the training where patience is at its end."""
         losses = progress.history.column("validation_loss")
         if not losses:
             return
-        self.keep(lowest(losses), newest=len(losses) if progress.epoch_ended else 0)
+        if (epoch := lowest(losses)) != self.epoch:
+            self.keep(epoch)
         if progress.epoch_ended and self.is_over(losses):
             self.stopped = True
             raise KeyboardInterrupt
 
-    def keep(self, epoch: int, *, newest: int) -> None:
-        """Have the weights after an epoch; those of the newest are the model's own."""
-        if epoch == self.epoch:
-            return
-        if self.run is None:
-            if epoch == newest:
-                self.state, self.epoch = snapshot(self.model), epoch
-            return
-        if self.run.writes and epoch_in(self.run.folder / NAME) != epoch:
-            checkpoint = self.run.path(epoch)
-            if checkpoint.exists():
-                with self.run.saving(NAME):
-                    files.write(self.run.folder / NAME, files.read(checkpoint))
+    def keep(self, epoch: int) -> None:
+        """Have the weights after an epoch: the model's own, since it has just ended; with a folder
+        its checkpoint, which a run that was killed has, too.
+        """
         self.epoch = epoch
+        if self.run is None:
+            self.state = snapshot(self.model)
+        elif self.run.writes and (checkpoint := self.run.path(epoch)).exists():
+            with self.run.saving(NAME):
+                files.write(self.run.folder / NAME, files.read(checkpoint))
 
     def is_over(self, losses: Sequence[float]) -> bool:
         """Whether so many of the newest epochs as patience has were not the best."""
@@ -83,7 +78,7 @@ class Best:
         epoch = lowest(losses)
         if epoch == len(losses) and not history.stopped.startswith("interrupted in"):
             return  # the model is there already
-        state = self.state if self.epoch == epoch and self.state else self.found(epoch)
+        state = self.state or self.found(epoch)
         if state:
             self.model.load_state_dict(state)
         else:
@@ -115,8 +110,3 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return packing.unpack(files.read(path))
     except (OSError, files.DamagedFile):
         return {}, {}
-
-
-def epoch_in(path: Path) -> int:
-    """The epoch after which a checkpoint was made; 0 where there is none that is whole."""
-    return len(read(path)[1].get("history", []))

@@ -140,7 +140,6 @@ def activations(model: nn.Module, image_shape: Sequence[int]) -> tuple[int, int]
     dtype = next(model.parameters()).dtype
     images = torch.empty((2, *image_shape), dtype=dtype, device="meta")  # 2: a batch has a spread
     with (
-        torch.random.fork_rng(devices=[]),
         mode_restored(model),
         hooked(model, note),
         saved_tensors_hooks(keep, lambda kept: kept),

@@ -8,7 +8,7 @@ from torch import nn
 
 from cnncourse import checkpoints, files, training
 from cnncourse.data import Split
-from cnncourse.transfer.best import NAME, Best, epoch_in, lowest
+from cnncourse.transfer.best import NAME, Best, lowest, read
 
 
 def data(count, seed):
@@ -52,6 +52,10 @@ def after(epochs):
     model = network()
     trained(model, lambda _progress: None, epochs=epochs)
     return model.state_dict()
+
+
+def epoch_in(path):
+    return len(read(path)[1]["history"])
 
 
 def same(one, other):
@@ -175,14 +179,37 @@ def test_a_run_that_ended_early_is_not_trained_on(tmp_path):
     assert Best(network(), tmp_path / "none", patience=3).epochs_left(6) == 6
 
 
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_file_is_replaced_by_the_checkpoint_while_it_is_there(tmp_path):
+    folder = tmp_path / "run"
+    model = network()
+    best = Best(model, folder)
+    history = trained(model, best, epochs=3, run_dir=folder)
+    damage(folder / NAME)
+    best.put_back(history)
+    assert same(model.state_dict(), after(2))
+
+
+def test_another_epochs_weights_are_not_taken_for_the_best(tmp_path):
+    folder = tmp_path / "run"
+    best = Best(network(), folder)
+    trained(best.model, best, run_dir=folder)
+    assert best.found(3) == {}  # the file has epoch 2, the checkpoints 5 and 6
+    assert same(best.found(2), after(2))
+    assert same(best.found(6), after(6))
+
+
 def test_lost_weights_of_the_best_epoch_are_said(tmp_path):
     folder = tmp_path / "run"
     model = network()
     best = Best(model, folder)
     history = trained(model, best, run_dir=folder)
-    content = bytearray((folder / NAME).read_bytes())
-    content[-1] ^= 1
-    (folder / NAME).write_bytes(content)
+    damage(folder / NAME)
     with pytest.warns(
         UserWarning, match=r"^the weights of epoch 2, the best, are lost: best\.safe"
     ):

@@ -25,11 +25,11 @@ from cnncourse.models.resnet import resnet18
 from cnncourse.transfer.memory import memory_estimate
 torch.set_num_threads(1)
 model = resnet18(num_classes=10).train()
-found = memory_estimate(model, (3, 64, 64), batch_size=128, copies=0)
+found = memory_estimate(model, (3, 64, 64), batch_size=64, copies=0)
 optimizer = torch.optim.AdamW(model.parameters())
-images, before = torch.rand(128, 3, 64, 64), psutil.Process().memory_info().rss
+images, before = torch.rand(64, 3, 64, 64), psutil.Process().memory_info().rss
 for _ in range(2):
-    loss = F.cross_entropy(model(images), torch.arange(128) % 10)
+    loss = F.cross_entropy(model(images), torch.arange(64) % 10)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -134,6 +134,28 @@ def test_one_that_is_too_large_gets_the_size_that_fits(refused):
         check_memory(model, (3, 224, 224), batch_size=256, device="cpu", available=2e9)
     found = check_memory(model, (3, 224, 224), batch_size=32, device="cpu", available=2e9)
     assert found.total < 1.8e9 < found.fixed + 64 * (found.kept + found.passing)
+
+
+def test_a_tenth_of_what_is_free_is_left_alone():
+    model = tiny()
+    found = memory_estimate(model, (3, 2, 2), batch_size=10**6)
+    per_image = found.kept + found.passing
+    assert check_memory(model, (3, 2, 2), batch_size=10**6, available=found.total / 0.89) == found
+    free = (found.fixed + 2**20 * per_image) / 0.95  # so many would fit, not into nine tenths
+    with pytest.raises(ValueError, match=rf"Try: batch_size={2**19}\.$"):
+        check_memory(model, (3, 2, 2), batch_size=2**20, available=free)
+
+
+def test_it_is_counted_in_train_mode_whatever_the_mode_is():
+    """In eval mode batch normalisation keeps less, and dropout nothing."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5),
+                          nn.Linear(16, 2))  # fmt: skip
+    modes = [
+        memory_estimate(each, (3, 2, 2), batch_size=1) for each in (model.train(), model.eval())
+    ]
+    assert modes[0] == modes[1]
+    plain = nn.Sequential(*(part for part in model if not isinstance(part, nn.Dropout)))
+    assert modes[0].kept > memory_estimate(plain, (3, 2, 2), batch_size=1).kept
 
 
 def test_where_no_image_fits_that_is_said(refused):
