@@ -2,6 +2,11 @@
 
 python -m cnncourse.train --model lenet --data mnist --run-dir runs/first
 torchrun --nproc-per-node 2 -m cnncourse.train --model lenet --data mnist --run-dir runs/first
+
+With --weights a pretrained network, frozen until a part, with a head for the classes of the data:
+
+torchrun --nproc-per-node 2 -m cnncourse.train --weights resnet50 --freeze fc --data pictures \\
+    --folder my/photos --run-dir runs/mine
 """
 
 import argparse
@@ -10,18 +15,30 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 
 import torch
 from torch import distributed, nn
 
-from cnncourse import augment, checkpoints, data, messages, training
+from cnncourse import (
+    augment,
+    checkpoints,
+    data,
+    folders,
+    materials,
+    messages,
+    training,
+    transfer,
+    weights,
+)
 from cnncourse.data import Split
 from cnncourse.devices import pick_device
 from cnncourse.models.lenet import lenet5_modern
 from cnncourse.models.resnet_cifar import resnet20
 from cnncourse.models.simple import SimpleCNN
+from cnncourse.preprocess import Preprocess
 from cnncourse.processes import ALONE, Processes
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -29,6 +46,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "simple": SimpleCNN,
     "resnet20": resnet20,
 }
+DATA = (*data.SOURCES, "materials", "pictures")
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
@@ -40,9 +58,12 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="cnncourse.train", description="Train, and save every epoch in a folder."
     )
-    top.add_argument("--model", required=True, help=", ".join(MODELS))
-    top.add_argument("--data", required=True, help=", ".join(data.SOURCES))
-    top.add_argument("--folder", help="where the data set is, in torchvision's layout")
+    network = top.add_mutually_exclusive_group(required=True)
+    network.add_argument("--model", help=", ".join(MODELS))
+    network.add_argument("--weights", help=f"pretrained: {', '.join(weights.KNOWN)}")
+    top.add_argument("--freeze", default="", help="with --weights: until this part, such as fc")
+    top.add_argument("--data", required=True, help=", ".join(DATA))
+    top.add_argument("--folder", help="where it is, in torchvision's layout; a folder a class")
     top.add_argument("--sample", action="store_true", help="the embedded 5,000 images of mnist")
     top.add_argument("--run-dir", required=True, help="where the run is saved")
     top.add_argument("--resume", action="store_true", help="go on with the run that is there")
@@ -118,19 +139,15 @@ def joined(options: argparse.Namespace) -> Iterator[Processes]:
 
 def train(options: argparse.Namespace, processes: Processes) -> training.History:
     """Train as the options say; the first process prints a line an epoch."""
-    if options.model not in MODELS:
-        raise ValueError(messages.unknown(options.model, "model", MODELS))
     if options.optimizer not in OPTIMIZERS:
         raise ValueError(messages.unknown(options.optimizer, "optimizer", OPTIMIZERS))
-    images = data.load(options.data, folder=options.folder, sample=options.sample)
-    torch.manual_seed(options.seed)  # the same first weights in every process
-    channels, classes = images.train.images.shape[1], len(images.classes)
-    model = MODELS[options.model](in_channels=channels, num_classes=classes)
+    model, images = pretrained(options) if options.weights else untrained(options)
     splits = [images.train, images.validation]
     if options.double:
         model.double()
         splits = [Split(split.images.double(), split.labels) for split in splits]
     model.to(pick_device(options.device))  # before the optimiser takes its parameters
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     augmentation = None
     if options.degrees or options.shift_px:
         augmentation = augment.Affine(degrees=options.degrees, shift_px=options.shift_px)
@@ -142,7 +159,7 @@ def train(options: argparse.Namespace, processes: Processes) -> training.History
         splits[1],
         epochs=options.epochs,
         batch_size=options.batch_size,
-        optimizer=OPTIMIZERS[options.optimizer](model.parameters(), lr=options.lr),
+        optimizer=OPTIMIZERS[options.optimizer](trained, lr=options.lr),
         augmentation=augmentation,
         seed=options.seed,
         device=options.device,
@@ -153,6 +170,48 @@ def train(options: argparse.Namespace, processes: Processes) -> training.History
         resume=options.resume,
         processes=processes,
     )
+
+
+def untrained(options: argparse.Namespace) -> tuple[nn.Module, data.Dataset]:
+    """A network for a data set, with random weights: the same in every process."""
+    if options.model not in MODELS:
+        raise ValueError(messages.unknown(options.model, "model", MODELS))
+    if options.freeze:
+        rule, attempt = "random weights are not worth keeping", "--weights resnet18"
+        raise ValueError(messages.refusal("--freeze", options.freeze, rule, attempt=attempt))
+    images = data_set(options, None)
+    torch.manual_seed(options.seed)
+    channels, classes = images.train.images.shape[1], len(images.classes)
+    return MODELS[options.model](in_channels=channels, num_classes=classes), images
+
+
+def pretrained(options: argparse.Namespace) -> tuple[nn.Module, data.Dataset]:
+    """A pretrained network with a fresh head for a data set, frozen as asked; its images as the
+    weights want them.
+    """
+    found = weights.load_weights(options.weights)
+    images = data_set(options, found.preprocess)
+    transfer.replace_head(found.model, len(images.classes), seed=options.seed)
+    transfer.freeze(found.model, options.freeze)
+    train, validation = (
+        Split(found.preprocess.standardise(split.images), split.labels)
+        for split in (images.train, images.validation)
+    )
+    return found.model, replace(images, train=train, validation=validation)
+
+
+def data_set(options: argparse.Namespace, preprocess: Preprocess | None) -> data.Dataset:
+    """What --data names; pictures in a folder are cut as the weights want them."""
+    if options.data not in DATA:
+        raise ValueError(messages.unknown(options.data, "data set", DATA))
+    if options.data == "materials":
+        return materials.load(seed=options.seed)
+    if options.data != "pictures":
+        return data.load(options.data, folder=options.folder, sample=options.sample)
+    if preprocess is None or not options.folder:
+        rule, attempt = "are cut as weights want them", "--weights resnet18 --folder my/photos"
+        raise ValueError(messages.refusal("--data", "pictures", rule, attempt=attempt))
+    return folders.load(options.folder, preprocess, seed=options.seed)
 
 
 def print_epoch(progress: training.Progress) -> None:

@@ -6,16 +6,21 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 
+import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from cnncourse import checkpoints, train
+from cnncourse import checkpoints, materials, train
 from cnncourse.processes import ALONE, Processes
+from cnncourse.weights import load_weights
 
 COMMON = ["--model", "lenet", "--data", "mnist", "--sample", "--lr", "0.002"]
+LITE = ["--weights", "efficientnet_lite0", "--device", "cpu"]
 SHORT = [*COMMON, "--double", "--epochs", "2", "--batch-size", "131"]  # the last batch has 70
 
 
@@ -191,6 +196,19 @@ def test_wrong_calls_are_refused_in_a_sentence(tmp_path, capsys):
             ["--model", "lenet", "--data", "mnist", "--precision", "float8"],
             "'float8': unknown precision. Did you mean 'float32'?",
         ),
+        (
+            ["--model", "lenet", "--data", "mnist", "--freeze", "c5"],
+            "--freeze='c5': random weights are not worth keeping. Try: --weights resnet18.",
+        ),
+        (["--weights", "resnet19", "--data", "materials"], "'resnet19': unknown weights. Did you"),
+        (
+            ["--model", "lenet", "--data", "pictures", "--folder", "."],
+            "--data='pictures': are cut as weights want them. Try: --weights resnet18 --folder my",
+        ),
+        (
+            [*LITE, "--data", "materials", "--freeze", "fc"],
+            "'fc': unknown part. Known: features.0, ",
+        ),
     ]:
         assert train.main([*arguments, *place]) == 2
         assert capsys.readouterr().err.startswith(words)
@@ -198,6 +216,61 @@ def test_wrong_calls_are_refused_in_a_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         train.main(["--data", "mnist"])
     assert caught.value.code == 2
+
+
+def test_pretrained_weights_get_a_head_and_stay_as_they_were(tmp_path, monkeypatch, capsys):
+    """All but the head, running statistics too, after an epoch in train mode."""
+    monkeypatch.setattr(materials, "load", partial(materials.load, per_class=2))
+    arguments = [*LITE, "--data", "materials", "--freeze", "classifier", "--batch-size", "16"]
+    assert train.main([*arguments, "--run-dir", str(tmp_path)]) == 0
+    assert "epoch 1 of 1: training loss" in capsys.readouterr().out
+    pretrained = load_weights("efficientnet_lite0").model.state_dict()
+    after = weights(tmp_path, 1)
+    assert len(after) == len(pretrained)
+    for name, tensor in after.items():
+        own = name.removeprefix("model.")
+        if own.startswith("classifier."):
+            assert tensor.shape[0] == 16  # classes
+        else:
+            assert torch.equal(tensor, pretrained[own])
+
+
+@pytest.fixture
+def pictures(tmp_path, rng):
+    """Two folders of five pictures of noise: six to train with, two to validate, two to test."""
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(5):
+            pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    return [*LITE, "--data", "pictures", "--folder", str(tmp_path / "photos")]
+
+
+def test_a_folder_of_pictures_is_cut_and_standardised_as_the_weights_want_it(pictures):
+    options = train.parser().parse_args([*pictures, "--run-dir", "x"])
+    model, images = train.pretrained(options)
+    assert images.classes == ("cats", "dogs")
+    assert images.train.images.shape == (6, 3, 224, 224)
+    assert model.classifier[1].out_features == 2
+    assert images.train.images.min() < -0.9  # black is -127 / 128
+    assert images.validation.images.max() > 0.9
+
+
+@pytest.mark.full
+def test_two_processes_train_a_head_as_one_does(tmp_path, pictures, surroundings, one_thread):
+    """The network before it normalises over batches, and is frozen: each takes its own rows."""
+    arguments = [*pictures, "--freeze", "classifier.1", "--batch-size", "3"]
+    assert train.main([*arguments, "--run-dir", str(tmp_path / "one")]) == 0
+    both = subprocess.run(
+        command(*arguments, "--run-dir", tmp_path / "two"),
+        env=surroundings, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert both.returncode == 0, both.stderr
+    one, two = weights(tmp_path / "one", 1), weights(tmp_path / "two", 1)
+    assert list(one) == list(two)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=1e-4, rtol=1e-3)
+    assert both.stdout.count("epoch 1 of 1") == 1
 
 
 def test_a_run_that_is_there_is_resumed_only_when_asked(tmp_path, capsys, one_thread):

@@ -1,4 +1,5 @@
 import copy
+import inspect
 import multiprocessing
 import os
 import socket
@@ -127,6 +128,34 @@ def test_augmentation_and_smoothing_reach_fit():
     third = network()
     tune(third, [Stage("", 2, 0.02)], label_smoothing=0.2)
     assert not same(plain, third)
+
+
+def test_images_of_a_data_set_are_read_batch_after_batch_with_the_same_result():
+    ours, theirs = network(), network()
+    dataset = torch.utils.data.TensorDataset(*TRAIN)
+    settings = {"stages": [Stage("layer2", 2, 0.02)], "batch_size": 8, "device": "cpu"}
+    fine_tune(ours, dataset, VALIDATION, num_workers=1, **settings)
+    fine_tune(theirs, TRAIN, VALIDATION, **settings)
+    assert same(ours, theirs)
+
+
+def test_all_that_fit_can_be_told_can_be_told(monkeypatch):
+    """And comes through: what a GPU is for, too."""
+    own = {"model", "train", "validation", "epochs", "optimizer", "schedule", "reporters"}
+    values = {"batch_size": 3, "augmentation": augment.Flip(), "label_smoothing": 0.25, "seed": 7,
+              "device": "cpu", "precision": "bfloat16", "channels_last": True, "run_dir": None,
+              "resume": False, "num_workers": 2, "processes": Processes(0, 2)}  # fmt: skip
+    assert set(inspect.signature(training.fit).parameters) == own | set(values)
+    told = []
+
+    def fit(*_parts, **options):
+        told.append(options)
+        return training.History()
+
+    monkeypatch.setattr(training, "fit", fit)
+    tune(network(), [Stage("fc", 4, 0.1)], **values)
+    assert {name: told[0][name] for name in values} == values
+    assert told[0]["epochs"] == 4
 
 
 # Saved, stopped, resumed
