@@ -50,6 +50,18 @@ measured = {
 }
 data_size.explorer((2, 10, 25), measured, chance=0.1)
 """
+ATTACK = """
+from cnncourse import data
+from cnncourse.explorers import attack
+from cnncourse.models.simple import SimpleCNN
+attack.explorer(SimpleCNN(), data.load("mnist").test, range(10))
+"""
+CONFIDENCE = """
+import torch
+from cnncourse.explorers import confidence
+torch.manual_seed(0)
+confidence.explorer(3 * torch.randn(500, 10), torch.randint(10, (500,)))
+"""
 CARD = """
 from cnncourse.exercises import convolution as exercises
 from cnncourse.explorers import Predict
@@ -88,6 +100,8 @@ EXPLORERS = {
         )
     },
     "rate_finder": RATE_FINDER,
+    "attack": ATTACK,
+    "confidence": CONFIDENCE,
     "data_size": DATA_SIZE,
 }
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")

@@ -18,7 +18,9 @@ from cnncourse.explorers import (
     Explorer,
     Predict,
     architecture,
+    attack,
     augmentation_lab,
+    confidence,
     connection_table,
     convolution_arithmetic,
     cost,
@@ -194,6 +196,8 @@ EXPLORERS = {
     "augmentation_lab": lambda: augmentation_lab.explorer(sample(10)),
     "schedules": schedules.explorer,
     "rate_finder": lambda: rate_finder.explorer(valley()),
+    "attack": lambda: attack.explorer(SimpleCNN(), sample(10), range(10)),
+    "confidence": lambda: confidence.explorer(3 * torch.eye(10), torch.arange(10)),
     "freeze_map": lambda: freeze_map.explorer(size_px=64),
     "data_size": lambda: data_size.explorer((2, 9), {"one": [[0.1, 0.2], [0.3, 0.4]]}),
 }
@@ -214,7 +218,7 @@ def ends(control: widgets.Widget) -> list:
     """Values of a control from one end to the other; none where it has no ends."""
     if isinstance(control, widgets.Textarea | widgets.FileUpload):
         return []
-    if isinstance(control, widgets.Dropdown):
+    if isinstance(control, widgets.Dropdown | widgets.SelectionSlider):
         return list(control.options)
     if isinstance(control, widgets.Checkbox):
         return [True, False]
