@@ -27,6 +27,7 @@ ORDER = [
     "data",
     "materials",
     "folders",
+    "oxford",
     "weights",
     "devices",
     "augment",
