@@ -1,0 +1,58 @@
+"""Occlusion: cover a square of the picture and see what becomes of the logit."""
+
+import torch
+from torch import Tensor, nn
+
+from cnncourse import messages
+from cnncourse.arithmetic import output_size
+from cnncourse.insight.layers import answers_for, check_images, targets_for
+
+AT_ONCE = 32  # covered pictures in one pass
+
+
+def covered(images: Tensor, *, row: int, column: int, size_px: int, fill: float = 0.0) -> Tensor:
+    """The pictures (N, C, H, W) with the square from (row, column) on filled.
+
+    What of it lies outside falls away. fill is in the model's units: 0 is the mean gray of
+    standardised pictures.
+    """
+    check_images(images)
+    messages.check_at_least("row", row, 0)
+    messages.check_at_least("column", column, 0)
+    messages.check_at_least("size_px", size_px, 1)
+    changed = images.clone()
+    changed[:, :, row : row + size_px, column : column + size_px] = fill
+    return changed
+
+
+def occlusion(
+    model: nn.Module,
+    images: Tensor,
+    classes: Tensor | int,
+    *,
+    size_px: int,
+    stride_px: int,
+    fill: float = 0.0,
+) -> Tensor:
+    """How far the class's logit falls when a square is covered (Zeiler & Fergus 2013, 1311.2901).
+
+    (N, C, H, W) -> (N, rows, columns): place [i, j] is the square from (i, j) * stride_px on, which
+    lies in the picture wholly. Above 0: what was there spoke for the class. No gradient is needed.
+    Raises ValueError for a square that does not fit, and a class that the model does not have.
+    """
+    check_images(images)
+    targets = targets_for(images, classes)
+    height, width = images.shape[2:]
+    rows = output_size(height, kernel_size=size_px, stride=stride_px)
+    columns = output_size(width, kernel_size=size_px, stride=stride_px)
+    falls = torch.zeros(len(images), rows * columns)
+    for number, (image, target) in enumerate(zip(images, targets, strict=True)):
+        before = answers_for(model, image[None], target[None])
+        for places in torch.arange(rows * columns).split(AT_ONCE):
+            batch = image.repeat(len(places), 1, 1, 1)
+            for copy, place in zip(batch, places.tolist(), strict=True):
+                top, left = (step * stride_px for step in divmod(place, columns))
+                copy[:, top : top + size_px, left : left + size_px] = fill
+            after = answers_for(model, batch, target.expand(len(places)))
+            falls[number, places] = (before - after).cpu()
+    return falls.reshape(len(images), rows, columns)

@@ -1,0 +1,81 @@
+"""The sanity check of Adebayo et al. 2018 (arXiv:1810.03292): does a map depend on the weights?
+
+A map that explains a network must change when the network does. So the weights are redrawn, layer
+by layer from the last one down, and every map is compared with what it was.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from cnncourse.insight.layers import layer_of
+
+Method = Callable[[nn.Module], Tensor]  # maps (N, h, w) of a model, for pictures that it holds
+
+
+def randomised(model: nn.Module, layers: Sequence[str], *, seed: int) -> nn.Module:
+    """A copy of a model with the weights in these layers redrawn, normally distributed.
+
+    Every tensor keeps its mean and its spread, so that the answers neither fade nor burst; running
+    statistics stay. The model itself is not changed. Raises ValueError for an unknown layer.
+    """
+    twin = copy.deepcopy(model)
+    drawn = torch.Generator().manual_seed(seed)
+    parts = [twin] if list(layers) == [""] else [layer_of(twin, name) for name in layers]
+    with torch.no_grad():
+        for tensor in dict.fromkeys(x for part in parts for x in part.parameters()):
+            noise = torch.randn(tensor.shape, generator=drawn).to(tensor)
+            spread = tensor.std() if tensor.numel() > 1 else tensor.abs().sum()
+            tensor.copy_(tensor.mean() + spread * noise)
+    return twin
+
+
+def cascade(
+    model: nn.Module, layers: Sequence[str], *, seed: int
+) -> Iterator[tuple[str, nn.Module]]:
+    """Copies of a model in which ever more is random: the last of the layers, the last two, ...
+
+    layers are names in the order of the pass. A layer once redrawn keeps its new weights.
+    """
+    twin = model
+    for number, name in enumerate(reversed(layers)):
+        twin = randomised(twin, [name], seed=seed + number)
+        yield name, twin
+
+
+def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Spearman's rank correlation of each map with its twin: (N, h, w) twice -> (N,), float64.
+
+    1: the same order of places from dim to bright, 0: no order in common. Ties share their mean
+    rank. nan where a map is the same everywhere, since it has no order.
+    """
+    if maps.shape != others.shape or maps.ndim != 3:
+        raise ValueError(
+            f"maps {tuple(maps.shape)} and {tuple(others.shape)}: must be (N, h, w) both. "
+            "Try: per_pixel(attributions)."
+        )
+    ranks = [rankdata(x.detach().cpu().flatten(1).numpy(), axis=1) for x in (maps, others)]
+    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    sizes = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return torch.from_numpy(np.where(sizes > 0, (one * other).sum(axis=1), np.nan) / sizes)
+
+
+def sanity_check(
+    model: nn.Module, methods: dict[str, Method], layers: Sequence[str], *, seed: int
+) -> dict[str, dict[str, Tensor]]:
+    """Rank correlation of every method's maps with those of ever more random copies of a model.
+
+    A row a method: the layer down to which all is random, and the correlations (N,). A method that
+    passes falls towards 0 at once. Methods take a model and give maps (N, h, w).
+    """
+    before = {name: method(model) for name, method in methods.items()}
+    table: dict[str, dict[str, Tensor]] = {name: {} for name in methods}
+    for layer, twin in cascade(model, layers, seed=seed):
+        for name, method in methods.items():
+            table[name][layer] = rank_correlation(before[name], method(twin))
+    return table

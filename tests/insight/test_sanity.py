@@ -1,0 +1,82 @@
+import math
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from cnncourse.insight import sanity
+from cnncourse.insight.gradients import per_pixel, saliency
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 144, 3)
+    )
+
+
+def test_ranks_are_compared_as_scipy_does_ties_and_all(rng):
+    maps = torch.tensor(rng.integers(0, 6, (4, 5, 7)), dtype=torch.float32)
+    others = torch.tensor(rng.normal(size=(4, 5, 7)), dtype=torch.float32)
+    others[0] = maps[0] ** 3  # another scale, the same order
+    others[1] = -maps[1]
+    ours = sanity.rank_correlation(maps, others)
+    pairs = zip(maps, others, strict=True)
+    theirs = [spearmanr(one.flatten(), other.flatten()).statistic for one, other in pairs]
+    assert ours.tolist() == pytest.approx(theirs, abs=1e-12)
+    assert ours[:2].tolist() == pytest.approx([1, -1])
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_order():
+    found = sanity.rank_correlation(torch.ones(1, 2, 2), torch.arange(4.0).reshape(1, 2, 2))
+    assert math.isnan(found.item())
+
+
+def test_maps_of_two_shapes_are_refused(refused):
+    with refused(
+        "maps (1, 2, 2) and (1, 2, 3): must be (N, h, w) both. Try: per_pixel(attributions)."
+    ):
+        sanity.rank_correlation(torch.ones(1, 2, 2), torch.ones(1, 2, 3))
+
+
+def test_redrawn_weights_keep_mean_and_spread_and_the_model_its_own(model):
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    twin = sanity.randomised(model, ["3"], seed=0)
+    assert all(torch.equal(before[name], x) for name, x in model.state_dict().items())
+    assert torch.equal(twin[0].weight, model[0].weight)
+    assert not torch.equal(twin[3].weight, model[3].weight)
+    assert twin[3].weight.std().item() == pytest.approx(model[3].weight.std().item(), rel=0.05)
+    assert twin[3].weight.mean().item() == pytest.approx(0, abs=2e-3)
+    assert torch.equal(sanity.randomised(model, ["3"], seed=0)[3].weight, twin[3].weight)
+    assert not torch.equal(sanity.randomised(model, ["3"], seed=1)[3].weight, twin[3].weight)
+    whole = sanity.randomised(model, [""], seed=0)
+    assert not torch.equal(whole[0].weight, model[0].weight)
+
+
+def test_the_cascade_goes_from_the_last_layer_down_and_keeps_what_it_drew(model):
+    twins = dict(sanity.cascade(model, ["0", "3"], seed=0))
+    assert list(twins) == ["3", "0"]
+    assert torch.equal(twins["3"][0].weight, model[0].weight)
+    assert torch.equal(twins["3"][3].weight, twins["0"][3].weight)
+    assert not torch.equal(twins["0"][0].weight, model[0].weight)
+
+
+def test_a_map_of_the_weights_falls_and_an_edge_detector_does_not(model):
+    images = torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(1))
+    methods = {
+        "saliency": lambda net: per_pixel(saliency(net, images, 1)),
+        "edges": lambda net: images[:, 0].diff(dim=1).abs(),  # asks no network
+    }
+    table = sanity.sanity_check(model, methods, ["0", "3"], seed=0)
+    assert list(table["edges"]) == ["3", "0"]
+    assert all(found.tolist() == pytest.approx([1, 1, 1]) for found in table["edges"].values())
+    assert table["saliency"]["3"].shape == (3,)
+    assert table["saliency"]["0"].abs().max() < 0.5
+
+
+def test_an_unknown_layer_is_refused(model, refused):
+    names = "Try: [name for name, _ in model.named_modules()]."
+    with refused(f"'top': Sequential has no such layer. {names}"):
+        list(sanity.cascade(model, ["top"], seed=0))
