@@ -108,7 +108,7 @@ def images_for(counts: Sequence[int], curve: Curve, accuracy: float) -> float:
     if means[0] >= accuracy:
         return counts[0]
     for (low, high), (before, after) in zip(pairwise(counts), pairwise(means), strict=True):
-        if after >= accuracy > before:
+        if after >= accuracy:
             return low * (high / low) ** ((accuracy - before) / (after - before))
     return math.inf
 
