@@ -1,120 +1,74 @@
-"""Executing lessons: a subprocess each, and the truth about how it ended.
+"""Executing one job: a process of its own, and the truth about how it ended.
 
-Papermill does the executing. Its own record is not believed: after a dead kernel or a time-out it
-calls every cell completed. A lesson passed when its process ended well, every code cell ran, and
-its closing cell recorded that all checks hold.
+Papermill does the executing, in a process group that ends with its job: on a time-out, on Ctrl-C,
+and when the runner itself is gone.
 """
 
-import ast
-import base64
 import contextlib
 import json
+import os
 import re
+import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 import psutil
 
-from cnncourse import files, messages
-from cnncourse.lesson import BUDGETS, RECORD
+from cnncourse import files
+from cnncourse.jobs import Job
+from cnncourse.lesson import RECORD
+from cnncourse.verdict import (
+    Ended,
+    Notebook,
+    Verdict,
+    closing_record,
+    heading,
+    mark,
+    never_started,
+    place,
+    refused_solution,
+    verdict,
+)
 
-STATES = ("passed", "failed", "check failed", "stopped early", "died", "timed out")
-TIMEOUTS_S = {"smoke": 120, "quick": 600, "full": 4 * 3600}
+TOKEN = "CNNCOURSE_JOB"  # in the environment of all that a job starts, however it starts it
+RUNNING = ".running"  # folder of what is being executed, below the outputs'
+POLL_S = 0.1
+LOOK_S = 1.0  # between two looks at the memory
 
-Notebook = nbformat.NotebookNode
+
+@dataclass(frozen=True)
+class Slot:
+    """A job's share of the machine: threads, and GPUs as CUDA_VISIBLE_DEVICES has them."""
+
+    threads: int | None = None  # None: as the environment says
+    gpus: str | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the execution of a lesson ended."""
+    """How the execution of a job ended."""
 
     lesson: str
-    state: str  # one of STATES
+    state: str  # one of verdict.STATES
     seconds: float
     message: str = ""  # what went wrong, and in which cell
     record: dict = field(default_factory=dict)  # what the closing cell recorded
     notebook: Path | None = None  # as executed
-
-
-def lessons_folder() -> Path:
-    """Folder of the lessons: beside the package, or the current one."""
-    beside = Path(__file__).parent.parent / "notebooks"
-    return beside if beside.is_dir() else Path.cwd()
-
-
-def lessons(folder: Path) -> dict[str, Path]:
-    """Every lesson of a folder by its name, in order."""
-    return {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
-
-
-def choose(names: Iterable[str], folder: Path) -> dict[str, Path]:
-    """The lessons of those names or numbers ("06", "mnist_from_scratch"); all where none is named.
-
-    Raises ValueError for a name that no lesson has.
-    """
-    known = lessons(folder)
-    if not known:
-        raise ValueError(f"{folder}: no lessons here. Try: cd <the folder with 00_start_here>.")
-    chosen = {}
-    for name in names:
-        stem = name.removesuffix(".ipynb")
-        found = [key for key in known if stem in (key, key[:2], key[3:])]
-        if not found:
-            raise ValueError(messages.unknown(name, "lesson", known))
-        chosen[found[0]] = known[found[0]]
-    return chosen or known
-
-
-def declared(notebook: Notebook) -> dict[str, object]:
-    """Parameters and defaults of the cell tagged `parameters`: plain values only."""
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            return {
-                target.id: ast.literal_eval(statement.value)
-                for statement in ast.parse(cell.source).body
-                if isinstance(statement, ast.Assign)
-                for target in statement.targets
-                if isinstance(target, ast.Name)
-            }
-    return {}
-
-
-def parse_parameters(lesson: str, notebook: Notebook, given: dict[str, str]) -> dict[str, object]:
-    """The given values in the types of the lesson's defaults.
-
-    Raises ValueError for a name that the lesson does not declare (papermill would run it as code)
-    and for a value of another type.
-    """
-    defaults = declared(notebook)
-    values: dict[str, object] = {}
-    for name, text in given.items():
-        if name not in defaults:
-            said = messages.unknown(name, "parameter", defaults)
-            raise ValueError(f"parameter {said.replace('unknown', f'{lesson} has no such', 1)}")
-        kind = type(defaults[name])
-        try:
-            value = ast.literal_eval(text) if kind is not str else text
-        except (ValueError, SyntaxError):
-            value = text
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind and defaults[name] is not None:
-            rule = f"must be {kind.__name__}"
-            attempt = f"-p {name} {defaults[name]}"
-            raise ValueError(messages.refusal(name, text, rule, attempt=attempt))
-        values[name] = value
-    if values.get("budget", "quick") not in BUDGETS:
-        raise ValueError(messages.unknown(str(values["budget"]), "budget", BUDGETS))
-    return values
+    job: str = ""
+    cell: int | None = None  # number of the cell where it went wrong, the first is 1
+    heading: str = ""  # above that cell
+    last_line: str = ""  # what was printed last
+    peak_memory_mb: int | None = None
+    retry: bool = False  # no cell was begun: another try may do
 
 
 def with_solutions(lesson: str, notebook: Notebook) -> Notebook:
@@ -129,73 +83,117 @@ def with_solutions(lesson: str, notebook: Notebook) -> Notebook:
 
 
 def execute(
-    path: Path,
+    job: Job,
     out: Path,
     *,
-    parameters: dict[str, object],
-    timeout_s: float,
-    solutions: bool = False,
+    slot: Slot = Slot(),
     on_cell: Callable[[int, int], None] = lambda done, total: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Run one lesson in a process of its own; on_cell(done, total) follows it.
+    """Run one job in a process of its own; on_cell(done, total) follows it, stopped() ends it.
 
     The executed notebook becomes out/<name>.ipynb if it passed, out/<name>.failed.ipynb if not: a
     good one from before is not touched by a failure. No process is left behind.
     """
-    lesson = path.stem
-    notebook = nbformat.read(path, 4)
-    if solutions:
-        notebook = with_solutions(lesson, notebook)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{lesson}.", dir=out) as scratch:
-        source, result = Path(scratch) / "in.ipynb", Path(scratch) / "out.ipynb"
-        nbformat.write(notebook, source)
-        started = time.monotonic()
-        ended = run_papermill(source, result, path.parent, parameters, timeout_s, on_cell)
-        seconds = time.monotonic() - started
-        if result.exists() and result.stat().st_size:
-            notebook = without_banners(nbformat.read(result, 4))
-        state, message = verdict(ended, notebook, lesson, timeout_s)
-        if solutions and state == "passed" and (refused := refused_solution(notebook)):
-            state, message = "check failed", refused
-    kept = out / (f"{lesson}.ipynb" if state == "passed" else f"{lesson}.failed.ipynb")
-    files.replace(kept, nbformat.writes(notebook).encode())
-    if state == "passed":  # what failed before is mended
-        (out / f"{lesson}.failed.ipynb").unlink(missing_ok=True)
-    return Outcome(lesson, state, seconds, message, closing_record(notebook), kept)
+    notebook = prepared(job)
+    (out / RUNNING).mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(dir=out / RUNNING, ignore_cleanup_errors=True) as scratch:
+            nbformat.write(notebook, Path(scratch) / "in.ipynb")
+            ended = run_papermill(Path(scratch), job, slot, on_cell, stopped)
+            seconds = time.monotonic() - started
+            notebook = executed(Path(scratch) / "out.ipynb", notebook)
+        found = verdict(ended, notebook, job.lesson, job.timeout_s)
+        if job.solutions and found.state == "passed" and (refused := refused_solution(notebook)):
+            found = Verdict("check failed", *refused)
+        kept = keep(job, out, notebook, found)
+    except OSError as error:  # the disk is full, or was made read-only
+        reason = f"{error.filename or out}: cannot be written ({error.strerror}); what was is kept"
+        return Outcome(job.lesson, "failed", time.monotonic() - started, reason, job=job.name)
+    return told(job, found, ended, notebook, kept, seconds)
 
 
-def without_banners(notebook: Notebook) -> Notebook:
-    """The notebook without the cells that papermill adds above an error: they shift the count."""
-    notebook.cells = [
-        cell
-        for cell in notebook.cells
-        if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
-    ]
+def told(
+    job: Job, found: Verdict, ended: Ended, notebook: Notebook, kept: Path, seconds: float
+) -> Outcome:
+    """The outcome of a job, in numbers and words."""
+    record = closing_record(notebook)
+    message, number, under = found.reason, None, ""
+    if found.cell is not None:
+        message = f"{place(notebook, found.cell)}: {found.reason}"
+        number, under = found.cell + 1, heading(notebook, found.cell)
+    return Outcome(
+        job.lesson,
+        found.state,
+        seconds,
+        message,
+        record,
+        kept,
+        job=job.name,
+        cell=number,
+        heading=under,
+        last_line=ended.last_line,
+        peak_memory_mb=max(ended.peak_memory_mb, record.get("peak_memory_mb", 0)) or None,
+        retry=found.state == "died" and never_started(ended, notebook),
+    )
+
+
+def prepared(job: Job) -> Notebook:
+    """The notebook of a job, with solutions where wanted, without what was stored in it."""
+    notebook = nbformat.read(job.notebook, 4)
+    if job.solutions:
+        notebook = with_solutions(job.lesson, notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
     return notebook
 
 
-class Ended(NamedTuple):
-    """How papermill's process ended."""
+def executed(result: Path, notebook: Notebook) -> Notebook:
+    """What papermill wrote, without the cells it adds above an error; else the notebook itself."""
+    try:
+        written = nbformat.read(result, 4)
+    except (OSError, ValueError, AttributeError):  # not there, or cut short by a full disk
+        return notebook
+    written.cells = [
+        cell
+        for cell in written.cells
+        if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
+    return written
 
-    code: int | None  # None: out of time
-    log: str
+
+def keep(job: Job, out: Path, notebook: Notebook, found: Verdict) -> Path:
+    """Write the executed notebook, with true marks, where its state belongs; returns where."""
+    mark(notebook, found)
+    passed = found.state == "passed"
+    kept = out / (f"{job.name}.ipynb" if passed else f"{job.name}.failed.ipynb")
+    files.replace(kept, nbformat.writes(notebook).encode())
+    if passed:  # what failed before is mended
+        (out / f"{job.name}.failed.ipynb").unlink(missing_ok=True)
+    return kept
+
+
+def environment(slot: Slot, token: str) -> dict[str, str]:
+    """Environment of a job's process: its share of the machine, and the token that names it."""
+    found = os.environ | {TOKEN: token}
+    if slot.threads is not None:
+        found["OMP_NUM_THREADS"] = str(slot.threads)
+    if slot.gpus is not None:
+        found["CUDA_VISIBLE_DEVICES"] = slot.gpus
+    return found
 
 
 def run_papermill(
-    source: Path,
-    result: Path,
-    folder: Path,
-    parameters: dict[str, object],
-    timeout_s: float,
+    scratch: Path,
+    job: Job,
+    slot: Slot,
     on_cell: Callable[[int, int], None],
+    stopped: Callable[[], bool],
 ) -> Ended:
-    """Run papermill on one notebook, for so long at most."""
-    command = [sys.executable, "-m", "papermill", str(source), str(result)]
-    command += ["--cwd", str(folder.resolve()), "--progress-bar"]
-    if parameters:
-        encoded = base64.b64encode(json.dumps(parameters).encode()).decode()
-        command += ["--parameters_base64", encoded]  # JSON is YAML
+    """Execute scratch/in.ipynb into scratch/out.ipynb, for so long at most."""
+    settings = {"parameters": job.parameters, "folder": str(job.notebook.parent.resolve())}
     log: list[str] = []
 
     def follow(lines: Iterable[str]) -> None:
@@ -205,127 +203,104 @@ def run_papermill(
             elif line.strip():
                 log.append(line.rstrip())
 
+    token = secrets.token_hex(8)
     with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "cnncourse.child"],
+        cwd=scratch,
+        env=environment(slot, token),
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",  # and with it, the bar's carriage returns end a line
+        start_new_session=True,  # Ctrl-C is the runner's to handle
     ) as process:
+        assert process.stdin is not None
         reader = threading.Thread(target=follow, args=(process.stderr,), daemon=True)
         reader.start()
         try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            code = None
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(settings) + "\n")
+                process.stdin.flush()
+            why, peak_mb = wait(process, job.timeout_s, stopped)
         finally:
-            kill_tree(process.pid)
+            end_all(process, token)
             reader.join()
-    return Ended(code, "\n".join(log))
+    code, printed = None if why else process.returncode, last_line(scratch / "stdout")
+    return Ended(code, "\n".join(log), why, peak_mb, printed)
 
 
-def kill_tree(pid: int) -> None:
-    """End a process and all that it started; kernels are in process groups of their own."""
-    try:
-        parent = psutil.Process(pid)
-        family = [*parent.children(recursive=True), parent]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
+def last_line(path: Path) -> str:
+    """The last line of a file that says something, 300 characters at most; empty without one."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+def wait(
+    process: subprocess.Popen, timeout_s: float, stopped: Callable[[], bool]
+) -> tuple[str, int]:
+    """Wait for the end; why it is to be ended, if so, and the most memory (MB) that was seen."""
+    started = looked = time.monotonic()
+    peak_mb = 0
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_S)
+            return "", peak_mb
+        now = time.monotonic()
+        if stopped():
+            return "interrupted", peak_mb
+        if now - started > timeout_s:
+            return "timed out", peak_mb
+        if now - looked > LOOK_S:
+            looked, peak_mb = now, max(peak_mb, memory_mb(process.pid))
+
+
+def memory_mb(pid: int) -> int:
+    """Memory (MB) that the largest process below this one holds."""
+    held = [0]
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                held.append(process.memory_info().rss // 10**6)
+    return max(held)
+
+
+def end_all(process: subprocess.Popen, token: str) -> None:
+    """End a job's process and all that came of it: children, and whoever has the job's token."""
+    family = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+    for other in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if other.environ().get(TOKEN) == token:
+                family.append(other)
+    for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+            member.kill()
+    process.kill()
     psutil.wait_procs(family, timeout=5)
 
 
-def verdict(ended: Ended, notebook: Notebook, lesson: str, timeout_s: float) -> tuple[str, str]:
-    """State and message, from what cells and process show, not from papermill's marks."""
-    code_cells = [
-        (index, cell)
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.strip()
-    ]
-    if ended.code is None:
-        where = place(notebook, last_begun(notebook))
-        return "timed out", f"{where}: still running after {timeout_s:g} s"
-    for index, cell in code_cells:
-        for output in cell.outputs:
-            if output.output_type == "error":
-                return error_state(output), f"{place(notebook, index)}: {said(output)}"
-    if "DeadKernelError" in ended.log:
-        where = place(notebook, last_begun(notebook))
-        return "died", f"{where}: the kernel died (out of memory, or killed)"
-    if ended.code != 0:
-        return "failed", (ended.log.splitlines() or [f"papermill ended with {ended.code}"])[-1]
-    not_run = [index for index, cell in code_cells if cell.execution_count is None]
-    if not_run:
-        return "stopped early", f"{place(notebook, not_run[0])}: not run"
-    record = closing_record(notebook)
-    if record.get("lesson") != lesson or not record.get("checks"):
-        return "check failed", "the closing cell recorded no checks"
-    return "passed", ""
+def clear_running(out: Path) -> None:
+    """Remove the folder of running jobs, and what a run that was killed left there."""
+    shutil.rmtree(out / RUNNING, ignore_errors=True)
 
 
-def refused_solution(notebook: Notebook) -> str:
-    """Where an exercise did not accept its solution, in words; empty where all did."""
-    for index, cell in enumerate(notebook.cells):
-        if "exercise" in cell.metadata.get("tags", []):
-            answers = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-            if not any(answer.startswith("right") for answer in answers):
-                return f"{place(notebook, index)}: the solution is not accepted"
-    return ""
-
-
-def last_begun(notebook: Notebook) -> int:
-    """Index of the last cell that papermill began: the one that never came back."""
-    begun = [cell.metadata.get("papermill", {}).get("start_time") for cell in notebook.cells]
-    return max((index for index, at in enumerate(begun) if at), default=0)
-
-
-def error_state(output: Notebook) -> str:
-    """State that belongs to an error in a cell."""
-    return {"CheckFailed": "check failed", "SystemExit": "stopped early"}.get(
-        output.ename, "failed"
-    )
-
-
-def said(output: Notebook) -> str:
-    """First line of an error, as Python says it."""
-    return f"{output.ename}: {output.evalue}".splitlines()[0]
-
-
-def place(notebook: Notebook, index: int) -> str:
-    """Which cell that is, in words: its number and the heading above it."""
-    headings = [
-        line.lstrip("# ").strip()
-        for cell in notebook.cells[: index + 1]
-        if cell.cell_type == "markdown"
-        for line in cell.source.splitlines()
-        if line.startswith("#")
-    ]
-    under = f" ({headings[-1]})" if headings else ""
-    return f"cell {index + 1} of {len(notebook.cells)}{under}"
-
-
-def closing_record(notebook: Notebook) -> dict:
-    """What `lesson.finish` recorded in the last cell that has a record; {} where there is none."""
-    for cell in reversed(notebook.cells):
-        for output in cell.get("outputs", []):
-            if RECORD in output.get("metadata", {}):
-                return dict(output.metadata[RECORD])
-    return {}
-
-
-def save(outcome: Outcome, path: Path, *, gflops: float) -> None:
+def save(executed: Path, path: Path, event: Mapping[str, object], *, gflops: float) -> None:
     """Write a passed execution back over the lesson: pictures kept, widget state stripped.
 
-    What it cost is kept in the notebook's metadata, for the estimates of lesson 00.
+    What it cost, as its last event tells, is kept in the notebook's metadata, for the estimates of
+    lesson 00.
     """
-    assert outcome.notebook is not None
-    notebook = clean(nbformat.read(outcome.notebook, 4))
+    notebook = clean(nbformat.read(executed, 4))
+    record = closing_record(notebook)
     notebook.metadata[RECORD] = {
-        "seconds": round(outcome.seconds, 1),
-        "peak_memory_mb": outcome.record["peak_memory_mb"],
+        "seconds": round(float(str(event["seconds"])), 1),
+        "peak_memory_mb": record["peak_memory_mb"],
         "gflops": round(gflops, 1),
     }
     files.replace(path, (nbformat.writes(notebook) + "\n").encode())

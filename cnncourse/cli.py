@@ -1,92 +1,163 @@
-"""The `cnncourse` command: run the lessons, save them."""
+"""The `cnncourse` command: run the lessons, sweep their parameters, save them."""
 
 import argparse
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 
-from cnncourse import batch, report
+from cnncourse import batch, jobs, page, report
+from cnncourse.journal import Event, Journal
+from cnncourse.pool import LocalPool, Pool, run_jobs
+from cnncourse.progress import Progress
+
+EXECUTE = batch.execute  # what a job is executed with on this machine
 
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
-    top = argparse.ArgumentParser(prog="cnncourse", description="Run and save the lessons.")
+    top = argparse.ArgumentParser(prog="cnncourse", description="Run, sweep and save the lessons.")
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute lessons into a folder, and print a table")
+    sweep = commands.add_parser("sweep", help="execute a lesson with many settings")
     save = commands.add_parser("save", help="execute lessons and write them back, with outputs")
+    for command in (run, sweep, save):
+        command.add_argument("--folder", type=Path, default=jobs.lessons_folder())
+        command.add_argument("--out", type=Path, default=Path("build"), help="default: build")
+        command.add_argument("--timeout", type=positive, help="seconds that a job may take")
+        command.set_defaults(parameter=[], budget=None, solutions=False, again="all")
+        command.set_defaults(workers=1, retries=1, scheduler=None)
     for command in (run, save):
         command.add_argument("lessons", nargs="*", help="number or name; all where none is given")
-        command.add_argument("--folder", type=Path, default=batch.lessons_folder())
-        command.add_argument("--out", type=Path, default=Path("build"), help="default: build")
-        command.add_argument("--timeout", type=float, help="seconds that a lesson may take")
-        command.set_defaults(parameter=[], budget=None, solutions=False)
-    run.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
-    )
-    run.add_argument(
-        "--budget", default=os.environ.get("CNNCOURSE_BUDGET"), help="smoke, quick or full"
-    )
+    for command in (run, sweep):
+        add_batch_arguments(command)
     run.add_argument("--solutions", action="store_true", help="fill in every exercise")
+    sweep.add_argument("lesson", nargs="?", help="number or name")
+    sweep.add_argument("--grid", action="append", default=[], metavar="NAME=VALUE,VALUE")
+    sweep.add_argument("--seeds", metavar="FIRST:END", help="0:5 is 0 to 4")
+    sweep.add_argument("--jobs", type=Path, help="YAML: a list of lesson, parameters, name")
     return top
 
 
+def add_batch_arguments(command: argparse.ArgumentParser) -> None:
+    """Arguments on how jobs are run."""
+    command.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
+    )
+    command.add_argument(
+        "--budget", default=os.environ.get("CNNCOURSE_BUDGET"), help="smoke, quick or full"
+    )
+    command.add_argument(
+        "-j", "--workers", type=count, default=1, help="jobs at a time; default: 1"
+    )
+    command.add_argument("--scheduler", help="address of a Dask scheduler, tcp://host:8786")
+    command.add_argument(
+        "--retries", type=int, choices=range(10), default=1, help="for kernels that do not start"
+    )
+    command.add_argument(
+        "--again",
+        choices=("unfinished", "failed", "all"),
+        default="unfinished",
+        help="what a second run runs again, besides what changed; default: unfinished",
+    )
+
+
+def positive(text: str) -> float:
+    """Seconds, more than none."""
+    if not 0 < float(text) < 1e8:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be above 0")
+    return float(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 to 512."""
+    if not 1 <= int(text) <= 512:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be from 1 to 512")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0 if every lesson passed, 1 if one did not, 2 for a wrong call."""
+    """Run the command; returns 0 if every job passed, 1 if one did not, 2 for a wrong call."""
     options = parser().parse_args(arguments)
-    given = dict(options.parameter)
-    if options.budget:
-        given["budget"] = options.budget
     try:
-        chosen = batch.choose(options.lessons, options.folder)
-        parameters = {
-            name: batch.parse_parameters(name, nbformat.read(path, 4), given)
-            for name, path in chosen.items()
-        }
+        chosen = swept(options) if options.command == "sweep" else whole(options)
+        jobs.check_names(chosen)
+        with Journal(options.out) as journal:
+            events = executed(chosen, options, journal)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    outcomes = [run_one(path, options, parameters[name]) for name, path in chosen.items()]
-    print(f"\n{report.table(outcomes)}")
+    found = report.rows(events)
+    print(f"\n{report.table(found)}")
     if options.command == "save":
-        save(outcomes, chosen)
-    print(f"\nOpen {report.write_pages(outcomes, options.out)}")
-    return 0 if all(outcome.state == "passed" for outcome in outcomes) else 1
+        save(events, chosen, options.out)
+    written = report.write_tables(found, options.out)
+    print("\nRows: " + ", ".join(map(str, written)))
+    index = page.write(found, options.out, lessons=options.command != "sweep")
+    print(f"Open {index}")
+    return 0 if all(event["state"] == "passed" for event in events) else 1
 
 
-def run_one(
-    path: Path, options: argparse.Namespace, parameters: dict[str, object]
-) -> batch.Outcome:
-    """Execute one lesson; a terminal sees which cell is running, a log sees the end."""
-    started = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        if sys.stdout.isatty():
-            seconds = time.monotonic() - started
-            print(f"\r{path.stem}: cell {done} of {total}, {seconds:.0f} s ", end="", flush=True)
-
-    print(f"{path.stem} ...", end="\r" if sys.stdout.isatty() else "\n", flush=True)
-    outcome = batch.execute(
-        path,
-        options.out,
-        parameters=parameters,
-        timeout_s=options.timeout or batch.TIMEOUTS_S[str(parameters.get("budget", "quick"))],
-        solutions=options.solutions,
-        on_cell=show,
-    )
-    print(f"{path.stem}: {outcome.state}, {outcome.seconds:.1f} s".ljust(60), flush=True)
-    return outcome
+def given(options: argparse.Namespace) -> dict[str, object]:
+    """The parameters that every job gets."""
+    budget = {"budget": options.budget} if options.budget else {}
+    return dict(options.parameter) | budget
 
 
-def save(outcomes: Sequence[batch.Outcome], chosen: dict[str, Path]) -> None:
+def whole(options: argparse.Namespace) -> list[jobs.Job]:
+    """A job for each lesson that was named, called like the lesson."""
+    chosen = []
+    for name, path in jobs.choose(options.lessons, options.folder).items():
+        parameters = jobs.parse_parameters(name, nbformat.read(path, 4), given(options))
+        limit = options.timeout or jobs.TIMEOUTS_S[str(parameters.get("budget", "quick"))]
+        chosen.append(jobs.Job(name, path.resolve(), parameters, limit, options.solutions))
+    return chosen
+
+
+def swept(options: argparse.Namespace) -> list[jobs.Job]:
+    """The jobs of --grid and --seeds, and those of --jobs."""
+    chosen = []
+    if options.jobs:
+        chosen += jobs.from_yaml(options.jobs, options.folder.resolve(), options.timeout)
+    if options.lesson:
+        points = jobs.grid(options.grid, options.seeds)
+        rows = [given(options) | point for point in points]
+        chosen += jobs.sweep(options.lesson, options.folder.resolve(), rows, options.timeout)
+    elif options.grid or options.seeds:
+        raise ValueError(
+            "lesson: --grid and --seeds need one. Try: cnncourse sweep 06 --seeds 0:5."
+        )
+    if not chosen:
+        raise ValueError("jobs: there are none. Try: cnncourse sweep 06 --seeds 0:5.")
+    return chosen
+
+
+def executed(
+    chosen: Sequence[jobs.Job], options: argparse.Namespace, journal: Journal
+) -> list[Event]:
+    """Run the jobs; the last event of each."""
+    out = options.out.resolve()
+    batch.clear_running(out)
+    pool: Pool
+    if options.scheduler:
+        from cnncourse.cluster import ClusterPool
+
+        pool = ClusterPool(options.scheduler, out, retries=options.retries)
+    else:
+        pool = LocalPool(out, workers=options.workers, retries=options.retries, execute=EXECUTE)
+    events = run_jobs(chosen, pool, journal, progress=Progress(sys.stdout), again=options.again)
+    batch.clear_running(out)
+    return events
+
+
+def save(events: Sequence[Event], chosen: Sequence[jobs.Job], out: Path) -> None:
     """Write back what passed."""
     from cnncourse.explorers.environment import measured_gflops
 
     gflops = measured_gflops(threads=os.cpu_count() or 1)
-    for outcome in outcomes:
-        if outcome.state == "passed":
-            batch.save(outcome, chosen[outcome.lesson], gflops=gflops)
-            print(f"saved {chosen[outcome.lesson].name}")
+    for event, job in zip(events, chosen, strict=True):
+        if event["state"] == "passed":
+            batch.save(out / str(event["output"]), job.notebook, event, gflops=gflops)
+            print(f"saved {job.notebook.name}")

@@ -1,76 +1,112 @@
-"""What a run found, for people: a table in the terminal and pages to open, without a network."""
+"""What a batch found, as rows: a table in the terminal, results.csv, results.parquet.
 
-import html
-import re
-from collections.abc import Sequence
-from pathlib import Path
-
-import nbformat
-
-from cnncourse import files
-from cnncourse.batch import Outcome
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>cnncourse: results</title>
-<style>body {{ font-family: sans-serif; margin: 2em }} td, th {{ padding: 4px 12px;
-text-align: left; border-bottom: 1px solid #ccc }}</style>
-<h1>Results</h1>
-<table><tr><th>lesson<th>result<th>seconds<th>memory (MB)<th>headline
-{rows}
-</table></html>
+Rows come from the journal's last events; the page for people is made of the same ones.
 """
 
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as lines of text: lesson, result, seconds, peak memory, headline or message."""
-    rows = [("lesson", "result", "seconds", "memory", "headline")]
-    for outcome in outcomes:
-        memory = outcome.record.get("peak_memory_mb")
-        rows.append(
+from cnncourse import files
+from cnncourse.verdict import STATES
+
+Row = dict[str, object]
+
+# Of an event, in this order; parameters and numbers follow, a column each.
+COLUMNS = (
+    *("job", "lesson", "state", "seconds", "peak_memory_mb", "tries", "cell", "heading"),
+    *("message", "last_line", "headline", "output"),
+)
+
+
+def rows(events: Iterable[Mapping[str, object]]) -> list[Row]:
+    """A row a job, failures first; every row has every column, None where there is no value.
+
+    Parameters are columns `param.<name>`, the numbers that lessons record `number.<name>`.
+    """
+    found: list[Row] = []
+    for event in events:
+        row: Row = {name: event.get(name) for name in COLUMNS}
+        for kind, key in (("param", "parameters"), ("number", "numbers")):
+            values = event.get(key) or {}
+            assert isinstance(values, dict)
+            row |= {f"{kind}.{name}": value for name, value in values.items()}
+        found.append(row)
+    kinds = ("param.", "number.")
+    more = dict.fromkeys(
+        name for kind in kinds for row in found for name in row if name.startswith(kind)
+    )
+    whole = [{name: row.get(name) for name in (*COLUMNS, *more)} for row in found]
+    return sorted(whole, key=lambda row: STATES.index(str(row["state"])))
+
+
+def words(row: Row) -> str:
+    """What a row has to say: what went wrong, else the headline."""
+    return str(row["message"] or row["headline"] or "")
+
+
+def table(found: Sequence[Row]) -> str:
+    """The rows as lines of text: job, result, seconds, peak memory, message or headline."""
+    lines = [("job", "result", "seconds", "memory", "headline")]
+    for row in found:
+        seconds, memory = row["seconds"], row["peak_memory_mb"]
+        lines.append(
             (
-                outcome.lesson,
-                outcome.state,
-                f"{outcome.seconds:.1f}",
+                str(row["job"]),
+                str(row["state"]),
+                "-" if seconds is None else f"{seconds:.1f}",
                 f"{memory} MB" if memory else "-",
-                outcome.message or outcome.record.get("headline", ""),
+                words(row).replace("\n", " "),
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    line = "{:<{}}  {:<{}}  {:>{}}  {:>{}}  {}"
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    form = "{:<{}}  {:<{}}  {:>{}}  {:>{}}  {}"
     return "\n".join(
-        line.format(*(part for pair in zip(row[:4], widths, strict=True) for part in pair), row[4])
-        for row in rows
+        form.format(
+            *(part for pair in zip(line[:4], widths, strict=True) for part in pair), line[4]
+        )
+        for line in lines
     )
 
 
-def write_pages(outcomes: Sequence[Outcome], out: Path) -> Path:
-    """A page a lesson and one that links them, in out; they need no network. Returns the latter."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
-    cells = []
-    for outcome in outcomes:
-        name = html.escape(outcome.lesson)
-        if outcome.notebook is not None:
-            page = outcome.notebook.with_suffix(".html")
-            notebook = nbformat.read(outcome.notebook, 4)
-            body, _ = exporter.from_notebook_node(notebook)
-            files.replace(page, described(body, notebook).encode())
-            name = f'<a href="{html.escape(page.name)}">{name}</a>'
-        words = html.escape(outcome.message or outcome.record.get("headline", ""))
-        memory = outcome.record.get("peak_memory_mb", "-")
-        cells.append(
-            f"<tr><td>{name}<td>{outcome.state}<td>{outcome.seconds:.1f}<td>{memory}<td>{words}"
-        )
-    index = out / "index.html"
-    files.replace(index, PAGE.format(rows="\n".join(cells)).encode())
-    return index
+def write_tables(found: Sequence[Row], out: Path) -> list[Path]:
+    """Write results.csv into out, and results.parquet where pyarrow is installed; the paths."""
+    text = io.StringIO(newline="")
+    columns = list(found[0]) if found else list(COLUMNS)
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows({name: plain(value) for name, value in row.items()} for row in found)
+    written = [out / "results.csv"]
+    files.replace(written[0], text.getvalue().encode())
+    if parquet := as_parquet(found, columns):
+        written.append(out / "results.parquet")
+        files.replace(written[1], parquet)
+    return written
 
 
-def described(page: str, notebook: nbformat.NotebookNode) -> str:
-    """The page with each picture's alternative text, which nbconvert 7 leaves in the notebook."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    words = iter([output.metadata.get("image/png", {}).get("alt", "") for output in pictures])
-    missing = r'alt="No description has been provided for this image"'
-    return re.sub(missing, lambda _: f'alt="{html.escape(next(words, ""))}"', page)
+def plain(value: object) -> object:
+    """A value that a table's cell can hold: lists and the like as JSON."""
+    return value if isinstance(value, str | int | float | None) else json.dumps(value, default=str)
+
+
+def as_parquet(found: Sequence[Row], columns: Sequence[str]) -> bytes:
+    """The rows as a Parquet file; empty where pyarrow, an extra, is not installed."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return b""
+    by_column = {}
+    for name in columns:
+        values = [plain(row[name]) for row in found]
+        kinds = {type(value) for value in values if value is not None}
+        if len(kinds) > 1 and not kinds <= {int, float}:  # one parameter of two lessons
+            values = [None if value is None else str(value) for value in values]
+        elif kinds == {int, float}:
+            values = [None if value is None else float(str(value)) for value in values]
+        by_column[name] = values
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table(by_column), buffer)
+    return buffer.getvalue()

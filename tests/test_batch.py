@@ -1,13 +1,16 @@
 """Executing lessons: each way to end is told from the others; nothing good is lost."""
 
+import errno
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
-from cnncourse import batch
+from cnncourse import batch, jobs, verdict
 
 CLOSING = (
     "from cnncourse import lesson\n"
@@ -34,18 +37,20 @@ def write_lesson(folder: Path, *cells: str, name: str = "01_tiny", closing: str 
     return path
 
 
-def run(path: Path, out: Path, timeout_s: float = 60, **parameters: object) -> batch.Outcome:
-    return batch.execute(path, out, parameters=parameters, timeout_s=timeout_s)
+def job(path: Path, timeout_s: float = 60, **parameters: object) -> jobs.Job:
+    return jobs.Job(path.stem, path, parameters, timeout_s)
+
+
+def run(path: Path, out: Path, timeout_s: float = 60) -> batch.Outcome:
+    return batch.execute(job(path, timeout_s), out)
 
 
 def test_a_whole_run_passes_and_brings_its_record(tmp_path):
     cells = []
     path = write_lesson(tmp_path, "print(seed)")
     outcome = batch.execute(
-        path,
+        job(path, seed=7),
         tmp_path / "out",
-        parameters={"seed": 7},
-        timeout_s=60,
         on_cell=lambda done, total: cells.append((done, total)),
     )
     assert (outcome.state, outcome.message) == ("passed", "")
@@ -79,6 +84,12 @@ def test_an_ending_is_told_for_what_it_is(tmp_path, cell, state, message):
     assert outcome.state == state
     assert message in outcome.message
     assert outcome.notebook == tmp_path / "out/01_tiny.failed.ipynb"
+    if "cell 3" in message:
+        assert (outcome.cell, outcome.heading) == (3, "Tiny")
+        marks = [
+            cell.metadata.papermill.status for cell in nbformat.read(outcome.notebook, 4).cells
+        ]
+        assert marks == ["completed", "completed", "failed", "not run"]
 
 
 def test_an_endless_loop_is_ended_and_leaves_no_process(tmp_path):
@@ -90,22 +101,6 @@ def test_an_endless_loop_is_ended_and_leaves_no_process(tmp_path):
     assert not psutil.pid_exists(kernel)  # at once: it would notice by itself a second later
     assert (outcome.state, time.monotonic() - started < 16) == ("timed out", True)
     assert "cell 3 of 4 (Tiny): still running after 6 s" in outcome.message
-
-
-def test_a_cell_that_never_ran_is_seen_where_all_else_is_well(tmp_path):
-    notebook = nbformat.read(write_lesson(tmp_path, "1 + 1"), 4)
-    record = {"lesson": "01_tiny", "checks": {"it holds": True}}
-    shown = nbformat.v4.new_output("display_data", metadata={"cnncourse": record})
-    notebook.cells[-1].outputs = [shown]
-    for number, cell in enumerate(notebook.cells[1:], start=1):
-        cell.execution_count = number
-    ended = batch.Ended(code=0, log="")
-    assert batch.verdict(ended, notebook, "01_tiny", 60) == ("passed", "")
-    notebook.cells[2].execution_count = None
-    assert batch.verdict(ended, notebook, "01_tiny", 60) == (
-        "stopped early",
-        "cell 3 of 4 (Tiny): not run",
-    )
 
 
 def test_a_closing_cell_that_records_nothing_is_no_pass(tmp_path):
@@ -127,7 +122,7 @@ def test_a_failure_leaves_the_good_output_of_before(tmp_path):
     bad = run(write_lesson(tmp_path, "1 / 0"), tmp_path / "out")
     assert bad.state == "failed"
     assert good.read_bytes() == content
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == [
         "01_tiny.failed.ipynb",
         "01_tiny.ipynb",
     ]
@@ -136,61 +131,7 @@ def test_a_failure_leaves_the_good_output_of_before(tmp_path):
 def test_a_pass_takes_the_failure_of_before_away(tmp_path):
     run(write_lesson(tmp_path, "1 / 0"), tmp_path / "out")
     run(write_lesson(tmp_path, "1 / 1"), tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["01_tiny.ipynb"]
-
-
-def test_a_lesson_is_found_by_number_by_name_or_both(tmp_path):
-    for name in ("00_start_here", "06_mnist_from_scratch"):
-        write_lesson(tmp_path, name=name)
-    for name in (
-        "06",
-        "mnist_from_scratch",
-        "06_mnist_from_scratch",
-        "06_mnist_from_scratch.ipynb",
-    ):
-        assert list(batch.choose([name], tmp_path)) == ["06_mnist_from_scratch"]
-    assert list(batch.choose([], tmp_path)) == ["00_start_here", "06_mnist_from_scratch"]
-
-
-def test_an_unknown_lesson_gets_the_nearest_name(tmp_path):
-    write_lesson(tmp_path, name="06_mnist_from_scratch")
-    with pytest.raises(ValueError, match="Did you mean '06_mnist_from_scratch'"):
-        batch.choose(["06_mnist_from_scrath"], tmp_path)
-    with pytest.raises(ValueError, match="no lessons here"):
-        batch.choose([], tmp_path / "nowhere")
-
-
-def parse(tmp_path: Path, **given: str) -> dict[str, object]:
-    notebook = nbformat.read(write_lesson(tmp_path), 4)
-    return batch.parse_parameters("01_tiny", notebook, given)
-
-
-def test_parameters_take_the_type_of_their_default(tmp_path):
-    assert parse(tmp_path, seed="3", rate="1", holds="False", budget="smoke") == {
-        "seed": 3,
-        "rate": 1.0,
-        "holds": False,
-        "budget": "smoke",
-    }
-
-
-# A parameter, its value, and the sentence it earns.
-REFUSED = [
-    ("sed", "1", "parameter 'sed': 01_tiny has no such parameter. Did you mean 'seed'? Known: "),
-    ("seed", "1.5", "seed='1.5': must be int. Try: -p seed 0."),
-    ("seed", "__import__('os')", "must be int"),
-    ("rate", "fast", "rate='fast': must be float. Try: -p rate 0.5."),
-    ("holds", "1", "must be bool"),
-    ("budget", "quik", "'quik': unknown budget. Did you mean 'quick'?"),
-    ("seed = 1; import os #", "1", "has no such parameter"),
-]
-
-
-@pytest.mark.parametrize(("name", "value", "sentence"), REFUSED)
-def test_a_wrong_parameter_is_refused_before_anything_starts(tmp_path, name, value, sentence):
-    with pytest.raises(ValueError) as refusal:  # noqa: PT011 the sentence is compared
-        parse(tmp_path, **{name: value})
-    assert sentence in str(refusal.value)
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["01_tiny.ipynb"]
 
 
 def test_clean_keeps_pictures_and_drops_widgets_and_marks(tmp_path):
@@ -203,7 +144,7 @@ def test_clean_keeps_pictures_and_drops_widgets_and_marks(tmp_path):
         "Slider()",
     )
     outcome = run(path, tmp_path / "out")
-    batch.save(outcome, path, gflops=12.34)
+    batch.save(outcome.notebook, path, {"seconds": outcome.seconds}, gflops=12.34)
     saved = nbformat.read(path, 4)
     assert saved.metadata["cnncourse"] == {
         "seconds": round(outcome.seconds, 1),
@@ -215,23 +156,157 @@ def test_clean_keeps_pictures_and_drops_widgets_and_marks(tmp_path):
     (shown,) = saved.cells[2].outputs
     assert sorted(shown.data) == ["image/png", "text/plain"]
     assert saved.cells[1].metadata["tags"] == ["parameters"]
-    assert batch.closing_record(saved)["lesson"] == "01_tiny"
+    assert verdict.closing_record(saved)["lesson"] == "01_tiny"
 
 
 def test_solutions_replace_the_stubs_of_a_lesson():
-    path = batch.lessons_folder() / "06_mnist_from_scratch.ipynb"
+    path = jobs.lessons_folder() / "06_mnist_from_scratch.ipynb"
     notebook = batch.with_solutions(path.stem, nbformat.read(path, 4))
     sources = "\n".join(cell.source for cell in notebook.cells)
     assert "optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()" in sources
     assert "\n    ...\n" not in sources
 
 
-def test_a_solution_that_its_check_refuses_is_found():
-    cell = nbformat.v4.new_code_cell("check", metadata={"tags": ["exercise"]})
-    answers = {"right: agrees": "", "not tried: write it": "the solution is not accepted"}
-    for answer, message in answers.items():
-        data = {"text/plain": answer}
-        cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
-        found = batch.refused_solution(nbformat.v4.new_notebook(cells=[cell]))
-        assert found.endswith(message)
-        assert bool(found) == bool(message)
+NEVER_ENDS = """
+import os, pathlib, subprocess, time
+pathlib.Path('pid').write_text(str(os.getpid()))
+print('so far', flush=True)
+{more}
+time.sleep(60)
+"""
+
+
+def after_its_pid(folder: Path, then: Callable[[psutil.Process], object]) -> None:
+    """In a thread: when the kernel has written its pid, do something with its process."""
+
+    def wait() -> None:
+        while not (folder / "pid").exists() or not (folder / "pid").read_text():
+            time.sleep(0.05)
+        then(psutil.Process(int((folder / "pid").read_text())))
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def test_a_job_that_is_stopped_is_interrupted_and_all_it_started_is_ended(tmp_path):
+    detached = "subprocess.Popen(['sleep', '61'], start_new_session=True)"
+    path = write_lesson(tmp_path, NEVER_ENDS.format(more=detached))
+    stop = threading.Event()
+    seen = []
+
+    def look(kernel: psutil.Process) -> None:
+        while not kernel.children():
+            time.sleep(0.05)
+        seen.extend([kernel, *kernel.children(), kernel.parent()])
+        time.sleep(0.5)  # what was printed takes its way
+        stop.set()
+
+    after_its_pid(tmp_path, look)
+    outcome = batch.execute(job(path), tmp_path / "out", stopped=stop.is_set)
+    assert (outcome.state, outcome.cell, outcome.last_line) == ("interrupted", 3, "so far")
+    assert len(seen) == 3
+    assert not any(process.is_running() for process in seen)
+
+
+def test_a_kernel_that_is_killed_is_found_within_seconds(tmp_path):
+    path = write_lesson(tmp_path, NEVER_ENDS.format(more=""))
+    killed = []
+
+    def kill(kernel: psutil.Process) -> None:
+        kernel.kill()
+        killed.append(time.monotonic())
+
+    after_its_pid(tmp_path, kill)
+    outcome = run(path, tmp_path / "out")
+    assert time.monotonic() - killed[0] < 10
+    assert (outcome.state, outcome.cell) == ("died", 3)
+    assert "the kernel died (out of memory, or killed)" in outcome.message
+
+
+def test_papermills_process_killed_leaves_no_kernel(tmp_path):
+    path = write_lesson(tmp_path, NEVER_ENDS.format(more=""))
+    kernels = []
+
+    def kill(kernel: psutil.Process) -> None:
+        kernels.append(kernel)
+        kernel.parent().kill()
+
+    after_its_pid(tmp_path, kill)
+    outcome = run(path, tmp_path / "out")
+    assert (outcome.state, outcome.cell) == ("died", 3)
+    assert "killed (signal 9)" in outcome.message
+    assert not kernels[0].is_running()
+
+
+def test_a_full_disk_fails_the_job_and_leaves_the_good_output(tmp_path, monkeypatch):
+    good = run(write_lesson(tmp_path, "print('good')"), tmp_path / "out").notebook
+    content = good.read_bytes()
+    path = write_lesson(tmp_path, "print('x' * 200_000)")
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"
+    (tmp_path / "sitecustomize.py").write_text(limited)  # every Python of the job, none of ours
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    outcome = run(path, tmp_path / "out")
+    assert outcome.state == "failed"
+    assert "File too large" in outcome.message
+    assert good.read_bytes() == content
+
+
+def test_too_little_memory_is_said_in_the_cell_where_it_was_asked_for(tmp_path):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9, 2 * 10**9))"
+    outcome = run(write_lesson(tmp_path, f"{limit}\nx = bytearray(3 * 10**9)"), tmp_path / "out")
+    assert (outcome.state, outcome.cell) == ("failed", 3)
+    assert "MemoryError" in outcome.message
+
+
+def test_an_output_that_cannot_be_written_is_told_and_what_was_there_stays(tmp_path, monkeypatch):
+    path = write_lesson(tmp_path)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(batch.files, "replace", full)
+    monkeypatch.setattr(batch, "run_papermill", lambda *_: verdict.Ended(0, ""))
+    outcome = run(path, tmp_path / "out")
+    assert outcome.state == "failed"
+    assert "cannot be written (No space left on device); what was is kept" in outcome.message
+
+
+def test_any_folder_will_do_and_a_link_is_replaced_not_followed(tmp_path, monkeypatch):
+    folder = tmp_path / "a é {x} {seed}"
+    folder.mkdir()
+    out = folder / "out {y}"
+    out.mkdir()
+    (tmp_path / "elsewhere").write_text("mine")
+    (out / "01_tiny.ipynb").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.delenv("HOME", raising=False)
+    outcome = run(write_lesson(folder, "print(seed)"), out)
+    assert (outcome.state, outcome.message) == ("passed", "")
+    assert not (out / "01_tiny.ipynb").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+
+
+def test_a_slot_gives_threads_and_gpus_to_all_that_a_job_starts(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    found = batch.environment(batch.Slot(threads=3, gpus="1"), "token")
+    assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("3", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    found = batch.environment(batch.Slot(), "token")
+    assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("5", "7")
+
+
+def test_what_was_stored_does_not_count_for_what_is_run(tmp_path):
+    passed = run(write_lesson(tmp_path), tmp_path / "out").notebook
+    assert verdict.closing_record(nbformat.read(passed, 4))
+    fresh = batch.prepared(job(passed))
+    assert verdict.closing_record(fresh) == {}
+    assert all(cell.execution_count is None for cell in fresh.cells if cell.cell_type == "code")
+
+
+# What a file holds, and its last line that says something.
+PRINTED = [(b"", ""), (b"\n \n", ""), (b"a\nb\n\n", "b"), (b"\xff\xc3", "\ufffd\ufffd")]
+
+
+@pytest.mark.parametrize(("content", "line"), [*PRINTED, (b"x" * 9000, "x" * 300)])
+def test_the_last_line_is_what_was_printed_last(tmp_path, content, line):
+    assert batch.last_line(tmp_path / "none") == ""
+    (tmp_path / "stdout").write_bytes(content)
+    assert batch.last_line(tmp_path / "stdout") == line

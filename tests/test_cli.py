@@ -1,28 +1,32 @@
-"""The command: what it prints, and its exit code."""
+"""The command: what it prints, its exit code, and that a wrong call starts nothing."""
+
+import re
 
 import nbformat
 import pytest
 
-from cnncourse import batch, cli
+from cnncourse import batch, cli, cluster, jobs
 
 
 @pytest.fixture
 def executed(monkeypatch, tmp_path):
-    """Two lessons in a folder, and a list of what the command would execute."""
+    """Two lessons in a folder, and a list of the jobs that the command would execute."""
     calls = []
     folder = tmp_path / "lessons"
     folder.mkdir()
     for name in ("00_start_here", "06_mnist_from_scratch"):
-        cell = nbformat.v4.new_code_cell("seed = 0\nbudget = 'quick'")
+        cell = nbformat.v4.new_code_cell("seed = 0\nbudget = 'quick'\nlearning_rate = 0.1")
         cell.metadata["tags"] = ["parameters"]
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / f"{name}.ipynb")
 
-    def execute(path, out, **options):
-        calls.append((path.stem, options))
-        state = "failed" if options["parameters"].get("seed") == 13 else "passed"
-        return batch.Outcome(path.stem, state, 1.0, record={"headline": "well"})
+    def execute(job, out, **options):
+        calls.append(job)
+        state = "failed" if job.parameters.get("seed") == 13 else "passed"
+        numbers = {"accuracy": float(job.parameters.get("learning_rate", 0))}
+        record = {"headline": "well", "numbers": numbers}
+        return batch.Outcome(job.lesson, state, 1.0, record=record)
 
-    monkeypatch.setattr(batch, "execute", execute)
+    monkeypatch.setattr(cli, "EXECUTE", execute)
     monkeypatch.delenv("CNNCOURSE_BUDGET", raising=False)
     monkeypatch.chdir(tmp_path)
     return calls, ["--folder", str(folder)]
@@ -31,42 +35,99 @@ def executed(monkeypatch, tmp_path):
 def test_run_without_names_runs_every_lesson_and_prints_table_and_page(executed, capsys):
     calls, folder = executed
     assert cli.main(["run", *folder]) == 0
-    assert [name for name, _ in calls] == ["00_start_here", "06_mnist_from_scratch"]
+    assert [job.name for job in calls] == ["00_start_here", "06_mnist_from_scratch"]
     printed = capsys.readouterr().out
-    assert "06_mnist_from_scratch  passed" in printed
+    assert re.search("06_mnist_from_scratch +passed", printed)
     assert "Open build/index.html" in printed.replace("\\", "/")
+
+
+def test_a_second_run_runs_nothing_unless_told(executed, capsys):
+    calls, folder = executed
+    cli.main(["run", *folder])
+    assert cli.main(["run", *folder]) == 0
+    assert len(calls) == 2
+    assert "2 of 2 ended in an earlier run and stand." in capsys.readouterr().out
+    cli.main(["run", "--again", "all", *folder])
+    assert len(calls) == 4
 
 
 def test_parameters_budget_and_time_limit_reach_the_lesson(executed):
     calls, folder = executed
     assert cli.main(["run", "06", "-p", "seed", "3", "--budget", "smoke", *folder]) == 0
-    ((name, options),) = calls
-    assert name == "06_mnist_from_scratch"
-    assert options["parameters"] == {"seed": 3, "budget": "smoke"}
-    assert options["timeout_s"] == batch.TIMEOUTS_S["smoke"]
+    (job,) = calls
+    assert job.name == "06_mnist_from_scratch"
+    assert job.parameters == {"seed": 3, "budget": "smoke"}
+    assert job.timeout_s == jobs.TIMEOUTS_S["smoke"]
 
 
 def test_the_environment_sets_the_default_budget(executed, monkeypatch):
     calls, folder = executed
     monkeypatch.setenv("CNNCOURSE_BUDGET", "smoke")
     cli.main(["run", "00", *folder])
-    assert calls[0][1]["parameters"] == {"budget": "smoke"}
+    assert calls[0].parameters == {"budget": "smoke"}
 
 
 def test_one_failure_makes_the_exit_code_1(executed):
     assert cli.main(["run", "-p", "seed", "13", *executed[1]]) == 1
 
 
+def test_a_sweep_is_a_job_each_setting_with_rows_and_plots(executed, tmp_path):
+    calls, folder = executed
+    call = ["sweep", "06", "--grid", "learning_rate=0.001,0.01", "--seeds", "0:3", "-j", "2"]
+    assert cli.main([*call, "--timeout", "9", "--out", "swept", *folder]) == 0
+    settings = [(job.parameters["learning_rate"], job.parameters["seed"]) for job in calls]
+    assert sorted(settings) == [(rate, seed) for rate in (0.001, 0.01) for seed in range(3)]
+    assert {job.timeout_s for job in calls} == {9}
+    text = (tmp_path / "swept/results.csv").read_text("utf-8")
+    assert "param.learning_rate,param.seed,number.accuracy" in text
+    assert "accuracy over learning_rate" in (tmp_path / "swept/index.html").read_text("utf-8")
+
+
+def test_a_sweep_takes_jobs_of_a_file(executed, tmp_path):
+    calls, folder = executed
+    (tmp_path / "jobs.yaml").write_text("- {lesson: '00', name: mine}\n- {lesson: '06'}\n")
+    assert cli.main(["sweep", "--jobs", "jobs.yaml", *folder]) == 0
+    assert calls[0].name == "mine"
+    assert calls[1].name.startswith("06_mnist_from_scratch_")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-p", "sed", "1"], "Did you mean 'seed'?"),
-        (["--budget", "ful"], "Did you mean 'full'?"),
-        (["07"], "'07': unknown lesson."),
+        (["run", "-p", "sed", "1"], "Did you mean 'seed'?"),
+        (["run", "--budget", "ful"], "Did you mean 'full'?"),
+        (["run", "07"], "'07': unknown lesson."),
+        (["run", "-p", "learning_rate", "-1"], "learning_rate=-1.0: must be from 1e-09 to 1000."),
+        (["sweep", "06", "--grid", "lr=1"], "parameter 'lr': 06_mnist_from_scratch has no such"),
+        (["sweep", "06", "--grid", "seed=1,x"], "seed='x': must be int"),
+        (["sweep", "--seeds", "0:2"], "--grid and --seeds need one. Try: cnncourse sweep 06"),
+        (["sweep"], "jobs: there are none."),
+        (["sweep", "--jobs", "none.yaml"], "cannot be read as YAML"),
+        (["sweep", "06", "--scheduler", "tcp://127.0.0.1:9"], "scheduler='tcp://127.0.0.1:9': "),
     ],
 )
-def test_a_wrong_call_exits_with_2_and_starts_nothing(executed, capsys, arguments, sentence):
+def test_a_wrong_call_exits_with_2_and_starts_nothing(
+    executed, capsys, monkeypatch, arguments, sentence
+):
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
     calls, folder = executed
-    assert cli.main(["run", *arguments, *folder]) == 2
+    assert cli.main([*arguments, *folder]) == 2
     assert sentence in capsys.readouterr().err
     assert calls == []
+
+
+@pytest.mark.parametrize("wrong", [["-j", "0"], ["--timeout", "0"], ["--retries", "99"]])
+def test_a_wrong_number_exits_with_2(executed, capsys, wrong):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", *wrong, *executed[1]])
+    assert ended.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_save_runs_again_whatever_ran_before(executed, monkeypatch, tmp_path):
+    calls, folder = executed
+    saved = []
+    monkeypatch.setattr(cli, "save", lambda events, chosen, out: saved.append(len(events)))
+    cli.main(["run", *folder])
+    cli.main(["save", "06", *folder])
+    assert (len(calls), saved) == (3, [1])

@@ -57,8 +57,16 @@ ORDER = [
     "outcomes",
     "exercises",
     "explorers",
+    "jobs",
+    "journal",
+    "verdict",
+    "child",
     "batch",
+    "progress",
+    "pool",
+    "cluster",
     "report",
+    "page",
     "cli",
 ]
 # Each of these libraries is known to one place, so that it can be exchanged there.
@@ -66,7 +74,9 @@ ONLY_IN = {
     "matplotlib": "plots",
     "ipywidgets": "explorers",
     "anywidget": "explorers",
-    "papermill": "batch",
+    "papermill": "child",
+    "distributed": "cluster",
+    "pyarrow": "report",
     "pooch": "files",
     "requests": "files",
 }

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncourse import batch
+from cnncourse import batch, jobs, verdict
 
 ROOT = Path(__file__).parent.parent
-LESSONS = batch.lessons(ROOT / "notebooks")
+LESSONS = jobs.lessons(ROOT / "notebooks")
 TAGS = {"parameters", "exercise", "check", "nbval-check-output", "nbval-ignore-output"}
 LONGEST_CELL = 15  # lines; the imports and the exercises may be longer
 each_lesson = pytest.mark.parametrize("path", LESSONS.values(), ids=LESSONS)
@@ -80,7 +80,7 @@ def misshapen(notebook) -> list[str]:
     ]
     levels = [len(line) - len(line.lstrip("#")) for line in lines if re.match(r"#+ ", line)]
     tags = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
-    declared = batch.declared(notebook)
+    declared = jobs.declared(notebook)
     long = [
         cell
         for cell in code_cells(notebook)
@@ -106,7 +106,7 @@ def misshapen(notebook) -> list[str]:
 
 def unproven(name: str, notebook) -> list[str]:
     """Faults of the stored result, and of the exercises against their records."""
-    record = batch.closing_record(notebook)
+    record = verdict.closing_record(notebook)
     exercises = import_module(f"cnncourse.exercises.{name[3:]}").EXERCISES
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     cells = [cell.source for cell in tagged(notebook, "exercise")]
@@ -255,9 +255,9 @@ def test_a_lesson_kept_its_budget_when_it_was_saved(path):
 
 @each_lesson
 def test_a_lesson_runs_with_another_seed_and_its_solutions(path, tmp_path):
-    outcome = batch.execute(
-        path, tmp_path, parameters={"seed": 1, "budget": "smoke"}, timeout_s=120, solutions=True
-    )
+    parameters = {"seed": 1, "budget": "smoke"}
+    job = jobs.Job(path.stem, path, parameters, timeout_s=120, solutions=True)
+    outcome = batch.execute(job, tmp_path)
     assert (outcome.state, outcome.message) == ("passed", "")
 
 
@@ -421,13 +421,9 @@ ENDINGS = {
 @pytest.mark.parametrize(("at", "new", "state"), ENDINGS.values(), ids=ENDINGS)
 def test_the_runner_calls_a_broken_lesson_what_it_is(tmp_path, at, new, state):
     path = spoilt_lesson(tmp_path / "in", at=at, new=new)
-    outcome = batch.execute(
-        path,
-        tmp_path / "out",
-        parameters={"budget": "smoke"},
-        timeout_s=15 if state == "timed out" else 120,
-    )
-    assert outcome.state == state
+    limit = 15 if state == "timed out" else 120
+    job = jobs.Job(path.stem, path, {"budget": "smoke"}, timeout_s=limit)
+    assert batch.execute(job, tmp_path / "out").state == state
 
 
 def test_nbval_finds_a_wrong_number_and_an_error_and_nothing_else(tmp_path):

@@ -1,57 +1,86 @@
-"""What a run found, for people: the table and the pages tell the same, and show text as text."""
+"""What a batch found, as rows: the table, the CSV and the Parquet file say the same."""
 
-import nbformat
+import csv
+import sys
+
 import pytest
 
 from cnncourse import report
-from cnncourse.batch import Outcome
+
+EVENTS = [
+    {
+        "job": "a",
+        "lesson": "01_one",
+        "state": "passed",
+        "seconds": 12.34,
+        "peak_memory_mb": 640,
+        "tries": 1,
+        "message": "",
+        "headline": "≈ 98 % right",
+        "parameters": {"seed": 1, "rate": 0.1},
+        "numbers": {"accuracy": 0.98},
+        "output": "a.ipynb",
+    },
+    {
+        "job": "b",
+        "lesson": "02_two",
+        "state": "timed out",
+        "seconds": 600.0,
+        "message": "cell 3 of 9: <script>alert(1)</script>",
+        "parameters": {"seed": "x", "sizes": [1, 2]},
+    },
+    {"job": "c", "lesson": "02_two", "state": "not run", "parameters": {}},
+]
 
 
-@pytest.fixture
-def outcomes(tmp_path) -> list[Outcome]:
-    notebook = tmp_path / "01_one.ipynb"
-    cell = nbformat.v4.new_code_cell("1 + 1")
-    cell.outputs = [nbformat.v4.new_output("stream", text="two <b>")]
-    for name in ("a cat", 'a "dog"'):
-        data, words = {"image/png": "iVBORw0KGgo="}, {"image/png": {"alt": name}}
-        cell.outputs.append(nbformat.v4.new_output("display_data", data=data, metadata=words))
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), notebook)
-    record = {"headline": "≈ 98 % right", "peak_memory_mb": 640}
-    return [
-        Outcome("01_one", "passed", 12.34, record=record, notebook=notebook),
-        Outcome("02_two", "timed out", 600.0, "cell 3 of 9: <script>alert(1)</script>"),
+def test_rows_have_every_column_and_failures_come_first():
+    found = report.rows(EVENTS)
+    assert [row["job"] for row in found] == ["b", "c", "a"]
+    columns = [*report.COLUMNS, "param.seed", "param.rate", "param.sizes", "number.accuracy"]
+    assert all(list(row) == columns for row in found)
+    assert found[2]["number.accuracy"] == 0.98
+    assert found[1]["param.seed"] is None
+
+
+def test_the_table_has_a_line_a_job_in_columns():
+    assert report.table(report.rows(EVENTS)).splitlines() == [
+        "job  result     seconds  memory  headline",
+        "b    timed out    600.0       -  cell 3 of 9: <script>alert(1)</script>",
+        "c    not run          -       -  ",
+        "a    passed        12.3  640 MB  ≈ 98 % right",
     ]
 
 
-def test_the_table_has_a_line_a_lesson_in_columns(outcomes):
-    lines = report.table(outcomes).splitlines()
-    assert lines == [
-        "lesson  result     seconds  memory  headline",
-        "01_one  passed        12.3  640 MB  ≈ 98 % right",
-        "02_two  timed out    600.0       -  cell 3 of 9: <script>alert(1)</script>",
+def test_the_csv_has_every_parameter_and_every_number(tmp_path):
+    report.write_tables(report.rows(EVENTS), tmp_path)
+    with (tmp_path / "results.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["job"] for row in found] == ["b", "c", "a"]
+    assert found[2]["param.rate"] == "0.1"
+    assert found[2]["number.accuracy"] == "0.98"
+    assert found[2]["headline"] == "≈ 98 % right"
+    assert found[0]["param.sizes"] == "[1, 2]"
+    assert found[1]["param.seed"] == ""
+
+
+def test_the_parquet_file_has_the_same_rows(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: cnncourse[parquet]")
+    found = report.rows(EVENTS)
+    assert [path.name for path in report.write_tables(found, tmp_path)] == [
+        "results.csv",
+        "results.parquet",
     ]
+    stored = parquet.read_table(tmp_path / "results.parquet").to_pylist()
+    assert stored[2] == found[2] | {"param.seed": "1"}  # text beside it: text it is
+    assert stored[0]["param.sizes"] == "[1, 2]"
 
 
-def test_the_page_links_each_notebook_and_shows_messages_as_text(outcomes, tmp_path):
-    page = report.write_pages(outcomes, tmp_path).read_text("utf-8")
-    assert '<a href="01_one.html">01_one</a>' in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script>" not in page
-    assert "≈ 98 % right" in page
-    lesson = (tmp_path / "01_one.html").read_text("utf-8")
-    assert "two &lt;b&gt;" in lesson
+def test_without_pyarrow_there_is_the_csv_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert report.write_tables(report.rows(EVENTS), tmp_path) == [tmp_path / "results.csv"]
 
 
-def test_the_pages_need_no_network(outcomes, tmp_path):
-    report.write_pages(outcomes, tmp_path)
-    for page in tmp_path.glob("*.html"):
-        text = page.read_text("utf-8")
-        assert 'src="http' not in text
-        assert '<link rel="stylesheet" href="http' not in text
-
-
-def test_each_picture_of_a_page_keeps_its_alternative_text(outcomes, tmp_path):
-    report.write_pages(outcomes, tmp_path)
-    page = (tmp_path / "01_one.html").read_text("utf-8")
-    assert page.index('alt="a cat"') < page.index('alt="a &quot;dog&quot;"')
-    assert "No description" not in page
+def test_nothing_to_tell_is_a_table_without_rows(tmp_path):
+    assert report.table([]) == "job  result  seconds  memory  headline"
+    report.write_tables([], tmp_path)
+    assert (tmp_path / "results.csv").read_text("utf-8").startswith("job,lesson,state")

@@ -1,0 +1,51 @@
+"""The process of one job: papermill executes the notebook; it ends with the runner that began it.
+
+    python -m cnncourse.child < settings.json-line
+
+The settings are one line of JSON on standard input, which then stays open: its end means that the
+runner is gone, and with it the reason to go on.
+"""
+
+import json
+import os
+import sys
+import threading
+
+import papermill
+import psutil
+
+
+def end_with_runner() -> None:
+    """Wait for the end of standard input, then end the kernel and this process."""
+    os.read(0, 1)  # nothing more is ever sent
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+    os._exit(1)
+
+
+def main() -> None:
+    """Read the settings, then execute in.ipynb into out.ipynb of the current folder.
+
+    What cells print goes to the file stdout, too, at once: a notebook is saved between cells only.
+    """
+    line = b""
+    while not line.endswith(b"\n"):  # byte by byte: nothing is left in a buffer for the watcher
+        byte = os.read(0, 1)
+        if not byte:
+            sys.exit("the runner is gone")
+        line += byte
+    settings = json.loads(line)
+    threading.Thread(target=end_with_runner, daemon=True).start()
+    with open("stdout", "w", encoding="utf-8") as printed:
+        papermill.execute_notebook(
+            "in.ipynb",  # relative: papermill would fill in braces of a folder's name
+            "out.ipynb",
+            settings["parameters"],
+            cwd=settings["folder"],
+            stdout_file=printed,
+            progress_bar={"mininterval": 0, "ncols": 60},
+        )
+
+
+if __name__ == "__main__":
+    main()

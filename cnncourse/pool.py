@@ -1,0 +1,208 @@
+"""Many jobs: a few at a time, each event in the journal, an end by Ctrl-C that leaves nothing."""
+
+import glob
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from cnncourse import batch
+from cnncourse.batch import Outcome, Slot
+from cnncourse.jobs import Job
+from cnncourse.journal import Event, Journal
+from cnncourse.progress import Progress
+
+TICK_S = 1.0  # between two looks at the clock in a terminal
+
+Started = Callable[[Job, int], None]  # job, number of the try
+
+
+class Pool(Protocol):
+    """What runs jobs: this machine's processes, or a cluster."""
+
+    def submit(self, job: Job, started: Started, progress: Progress) -> "Future[Outcome]":
+        """Queue a job; started(job, tries) is called at each try."""
+
+    def stop(self) -> None:
+        """End what runs and start nothing more; every job's outcome still comes, soon."""
+
+    def close(self) -> None:
+        """Free what the pool holds, when every outcome is there."""
+
+
+class LocalPool:
+    """Processes of this machine, `workers` at a time, each with its share of threads and GPUs.
+
+    execute is batch.execute, or something with the same arguments.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        workers: int,
+        retries: int,
+        execute: Callable[..., Outcome] = batch.execute,
+    ) -> None:
+        self.out, self.retries, self.execute = out, retries, execute
+        self.threads = ThreadPoolExecutor(workers)
+        self.slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        for slot in shares(workers, os.cpu_count() or 1, visible_gpus()):
+            self.slots.put(slot)
+        self.stopping = threading.Event()
+
+    def submit(self, job: Job, started: Started, progress: Progress) -> "Future[Outcome]":
+        """Queue a job."""
+        return self.threads.submit(self.run, job, started, progress)
+
+    def run(self, job: Job, started: Started, progress: Progress) -> Outcome:
+        """Execute a job in the next free slot, again where its kernel did not start."""
+        slot = self.slots.get()
+        try:
+            for tries in range(1, self.retries + 2):
+                if self.stopping.is_set():
+                    return Outcome(job.lesson, "not run", 0.0, "ended on request", job=job.name)
+                started(job, tries)
+                outcome = self.execute(
+                    job,
+                    self.out,
+                    slot=slot,
+                    on_cell=lambda done, total: progress.cell(job.name, done, total),
+                    stopped=self.stopping.is_set,
+                )
+                if not outcome.retry:
+                    break
+            return outcome
+        finally:
+            self.slots.put(slot)
+
+    def stop(self) -> None:
+        """End what runs, and start nothing more."""
+        self.stopping.set()
+
+    def close(self) -> None:
+        """End the threads."""
+        self.threads.shutdown()
+
+
+def shares(workers: int, cores: int, gpus: Sequence[str]) -> list[Slot]:
+    """A share of the machine for each worker: whole threads, one GPU in turn where there are some.
+
+    A single worker has all, as the environment says.
+    """
+    threads = max(1, cores // workers) if workers > 1 else None
+    own = workers > 1 and bool(gpus)
+    return [Slot(threads, gpus[index % len(gpus)] if own else None) for index in range(workers)]
+
+
+def visible_gpus() -> list[str]:
+    """The NVIDIA GPUs that CUDA_VISIBLE_DEVICES names, else those that this machine has."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [gpu for gpu in named.split(",") if gpu.strip() not in ("", "-1")]
+    return [str(index) for index in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    pool: Pool,
+    journal: Journal,
+    *,
+    progress: Progress,
+    again: str = "unfinished",
+) -> list[Event]:
+    """Run what is to be run (see Journal.ended); the last event of each job, in order.
+
+    Ctrl-C and SIGTERM end what runs ("interrupted") and leave the rest "not run".
+    """
+    prints = {job.name: job.fingerprint() for job in jobs}
+    todo = [job for job in jobs if not journal.ended(job.name, prints[job.name], again=again)]
+    progress.begin(len(jobs), len(jobs) - len(todo))
+    about = {job.name: described(job, prints[job.name]) for job in todo}
+    journal.add(event | {"state": "queued"} for event in about.values())
+    tries = dict.fromkeys(about, 0)
+
+    def started(job: Job, number: int) -> None:
+        tries[job.name] = number
+        journal.add([about[job.name] | {"state": "running", "tries": number}])
+        progress.started(job.name)
+
+    done: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+    with stopped_by_signals(pool):
+        futures = {pool.submit(job, started, progress): job for job in todo}
+        for future in futures:
+            future.add_done_callback(done.put)
+        for future in arriving(done, len(futures), progress):
+            job = futures.pop(future)
+            event = about[job.name] | result(job, future) | {"tries": tries[job.name]}
+            journal.add([event])
+            progress.ended(event)
+        pool.close()
+    return [journal.last[job.name] for job in jobs]
+
+
+def arriving(
+    done: "queue.SimpleQueue[Future[Outcome]]", count: int, progress: Progress
+) -> "Iterator[Future[Outcome]]":
+    """The futures as they are done; the clock is shown meanwhile."""
+    while count:
+        try:
+            yield done.get(timeout=TICK_S)
+            count -= 1
+        except queue.Empty:
+            progress.tick()
+
+
+def described(job: Job, fingerprint: str) -> Event:
+    """What every event of a job says."""
+    return {
+        "job": job.name,
+        "lesson": job.lesson,
+        "parameters": job.parameters,
+        "fingerprint": fingerprint,
+    }
+
+
+def result(job: Job, future: "Future[Outcome]") -> Event:
+    """How a job ended, as the journal has it."""
+    try:
+        outcome = future.result()
+    except Exception as error:  # of whatever executed it: the others go on, this one is told
+        state = "died" if type(error).__name__ == "KilledWorker" else "failed"
+        outcome = Outcome(job.lesson, state, 0.0, f"{type(error).__name__}: {error}")
+    return {
+        "state": outcome.state,
+        "seconds": round(outcome.seconds, 2),
+        "message": outcome.message,
+        "cell": outcome.cell,
+        "heading": outcome.heading,
+        "last_line": outcome.last_line,
+        "peak_memory_mb": outcome.peak_memory_mb,
+        "headline": outcome.record.get("headline", ""),
+        "numbers": outcome.record.get("numbers", {}),
+        "output": outcome.notebook.name if outcome.notebook else None,
+    }
+
+
+@contextmanager
+def stopped_by_signals(pool: Pool) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the pool while the block runs, where signals can be had."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        pool.stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,96 @@
+"""The page about a batch: it needs no network, shows text as text, and can be filtered."""
+
+import html
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from cnncourse import page, report
+
+HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
+
+
+@pytest.fixture
+def found(tmp_path) -> list[report.Row]:
+    """Two seeds at three rates, the last one failed, and a hostile message."""
+    cell = nbformat.v4.new_code_cell("1 + 1")
+    cell.outputs = [nbformat.v4.new_output("stream", text="two <b>")]
+    for name in ("a cat", 'a "dog"'):
+        data, words = {"image/png": "iVBORw0KGgo="}, {"image/png": {"alt": name}}
+        cell.outputs.append(nbformat.v4.new_output("display_data", data=data, metadata=words))
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "job_0.ipynb")
+    events = [
+        {
+            "job": f"job_{3 * seed + index}",
+            "lesson": "01_one",
+            "state": "passed",
+            "seconds": 1.5,
+            "headline": "well",
+            "parameters": {"rate": rate, "seed": seed, "label": "cat & <dog>"},
+            "numbers": {"accuracy": 0.5 + rate + seed / 10},
+            "output": f"job_{3 * seed + index}.ipynb",
+        }
+        for seed in (0, 1)
+        for index, rate in enumerate((0.1, 0.2, 0.3))
+    ]
+    events[-1] |= {"state": "failed", "message": HOSTILE, "numbers": {}, "output": None}
+    return report.rows(events)
+
+
+def written(found, folder: Path, **options) -> str:
+    return page.write(found, folder, **options).read_text("utf-8")
+
+
+def test_the_page_says_of_each_job_what_its_row_says(found, tmp_path):
+    text = written(found, tmp_path)
+    body = text[text.index("<tbody") : text.index("</tbody>")]
+    lines = [re.findall(r"<td[^>]*>(.*?)(?=<td|</tr>)", line) for line in body.split("<tr")[1:]]
+    plain = [[html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in line] for line in lines]
+    columns = re.findall(r'<th scope="col">([^<]*)', text)
+    assert [line[0] for line in plain] == [row["job"] for row in found]
+    assert [line[1] for line in plain] == [row["state"] for row in found]
+    accuracy = [line[columns.index("accuracy")] for line in plain]
+    assert accuracy == ["", "0.6", "0.7", "0.8", "0.7", "0.8"]
+    assert plain[0][columns.index("message")] == HOSTILE
+    assert "5 passed" in text
+    assert "1 failed" in text
+
+
+def test_labels_and_messages_are_text(found, tmp_path):
+    text = written(found, tmp_path)
+    assert "<img" not in text
+    assert text.count("<script>") == 1  # the page's own
+    assert "cat &amp; &lt;dog&gt;" in text
+
+
+def test_a_plot_has_a_point_a_job_and_says_its_means(found, tmp_path):
+    text = written(found, tmp_path)
+    assert text.count("<figure>") == 2  # over rate, then over seed
+    assert text.count("<circle") == 2 * 5
+    assert 'aria-label="accuracy over rate: mean 0.65 at 0.1, 0.75 at 0.2, 0.8 at 0.3"' in text
+    assert text.index("accuracy over rate") < text.index("accuracy over seed")
+
+
+def test_nothing_was_swept_nothing_is_plotted(found, tmp_path):
+    assert "<svg" not in written(found[1:2], tmp_path)
+    assert "<svg" not in written([], tmp_path)
+
+
+def test_a_notebook_is_linked_or_its_page_where_wanted(found, tmp_path):
+    assert '<a href="job_0.ipynb">job_0</a>' in written(found, tmp_path)
+    text = written(found, tmp_path, lessons=True)
+    assert '<a href="job_0.html">job_0</a>' in text
+    lesson = (tmp_path / "job_0.html").read_text("utf-8")
+    assert "two &lt;b&gt;" in lesson
+    assert lesson.index('alt="a cat"') < lesson.index('alt="a &quot;dog&quot;"')
+    assert "No description" not in lesson
+
+
+def test_the_pages_need_no_network(found, tmp_path):
+    page.write(found, tmp_path, lessons=True)
+    for path in tmp_path.glob("*.html"):
+        text = path.read_text("utf-8")
+        assert 'src="http' not in text
+        assert '<link rel="stylesheet" href="http' not in text

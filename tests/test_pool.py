@@ -1,0 +1,192 @@
+"""Many jobs: every one is told, once; a rerun does what is left; an end leaves nothing."""
+
+import io
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cnncourse import journal, pool, report
+from cnncourse.batch import Outcome, Slot
+from cnncourse.jobs import Job
+from cnncourse.journal import Journal
+from cnncourse.pool import LocalPool, run_jobs
+from cnncourse.progress import Progress
+
+
+@pytest.fixture
+def notebook(tmp_path) -> Path:
+    path = tmp_path / "01_tiny.ipynb"
+    path.write_text("{}")
+    return path
+
+
+def make_jobs(notebook: Path, count: int) -> list[Job]:
+    return [
+        Job(f"job_{number}", notebook, {"seed": number}, timeout_s=60) for number in range(count)
+    ]
+
+
+def run(jobs, out, execute, *, workers=2, retries=1, again="unfinished") -> list[dict]:
+    with Journal(out) as kept:
+        local = LocalPool(out, workers=workers, retries=retries, execute=execute)
+        return run_jobs(jobs, local, kept, progress=Progress(io.StringIO()), again=again)
+
+
+def passes(job: Job, out: Path, **_) -> Outcome:
+    return Outcome(job.lesson, "passed", 0.0, record={"numbers": {"seed": job.parameters["seed"]}})
+
+
+def states(events) -> list[str]:
+    return [event["state"] for event in events]
+
+
+def test_each_job_is_queued_then_running_then_ended(notebook, tmp_path):
+    (event,) = run(make_jobs(notebook, 1), tmp_path / "out", passes)
+    assert event["numbers"] == {"seed": 0}
+    assert event["parameters"] == {"seed": 0}
+    assert states(journal.read(tmp_path / "out" / journal.NAME)) == ["queued", "running", "passed"]
+
+
+def test_a_second_run_runs_what_is_unfinished_or_changed_and_no_more(notebook, tmp_path):
+    jobs, out, ran = make_jobs(notebook, 4), tmp_path / "out", []
+
+    def execute(job, out, **_):
+        ran.append(job.name)
+        return Outcome(job.lesson, "failed" if job.name == "job_1" else "passed", 0.0)
+
+    run(jobs[:2], out, execute)
+    assert states(run(jobs, out, execute)) == ["passed", "failed", "passed", "passed"]
+    assert sorted(ran) == ["job_0", "job_1", "job_2", "job_3"]
+    run(jobs, out, execute, again="failed")
+    assert Counter(ran)["job_1"] == 2
+    notebook.write_text("{ }")
+    run(jobs, out, execute)
+    assert sorted(Counter(ran).values()) == [2, 2, 2, 3]
+
+
+def test_only_a_kernel_that_never_started_is_tried_again(notebook, tmp_path):
+    ran = Counter()
+
+    def execute(job, out, **_):
+        ran[job.name] += 1
+        first = ran[job.name] == 1
+        if job.name == "job_0" and first:
+            return Outcome(job.lesson, "died", 0.0, "the kernel never started", retry=True)
+        return Outcome(job.lesson, "failed" if job.name == "job_1" else "passed", 0.0)
+
+    events = run(make_jobs(notebook, 2), tmp_path / "out", execute)
+    assert states(events) == ["passed", "failed"]
+    assert [event["tries"] for event in events] == [2, 1]
+    always = Outcome("01_tiny", "died", 0.0, "the kernel never started", retry=True)
+    out = tmp_path / "other"
+    (event,) = run(make_jobs(notebook, 1), out, lambda *_, **__: always, retries=2)
+    assert (event["state"], event["tries"]) == ("died", 3)
+
+
+def test_an_executor_that_raises_is_told_and_the_others_go_on(notebook, tmp_path):
+    def execute(job, out, **_):
+        if job.name == "job_0":
+            raise RuntimeError("broken")
+        return passes(job, out)
+
+    events = run(make_jobs(notebook, 3), tmp_path / "out", execute)
+    assert states(events) == ["failed", "passed", "passed"]
+    assert events[0]["message"] == "RuntimeError: broken"
+
+
+def test_each_job_has_a_share_of_its_own_and_no_more_run_than_workers(notebook, tmp_path):
+    running, most, lock = [], [], threading.Lock()
+
+    def execute(job, out, *, slot, **_):
+        with lock:
+            running.append(slot)
+            most.append(list(running))
+        time.sleep(0.01)
+        with lock:
+            running.remove(slot)
+        return passes(job, out)
+
+    gpus = pool.shares(3, 6, ["a", "b", "c"])
+    with Journal(tmp_path / "out") as kept:
+        local = LocalPool(tmp_path / "out", workers=3, retries=0, execute=execute)
+        while not local.slots.empty():
+            local.slots.get()
+        for slot in gpus:
+            local.slots.put(slot)
+        run_jobs(make_jobs(notebook, 20), local, kept, progress=Progress(io.StringIO()))
+    assert max(map(len, most)) == 3
+    assert all(len({slot.gpus for slot in slots}) == len(slots) for slots in most)
+
+
+def test_threads_and_gpus_are_shared_out():
+    assert pool.shares(1, 8, ["0"]) == [Slot()]  # one has all, as the environment says
+    assert pool.shares(2, 8, []) == [Slot(4), Slot(4)]
+    assert pool.shares(3, 2, ["0", "1"]) == [Slot(1, "0"), Slot(1, "1"), Slot(1, "0")]
+
+
+@pytest.mark.parametrize(("said", "gpus"), [("", []), ("-1", []), ("0,3", ["0", "3"])])
+def test_the_gpus_are_those_that_the_environment_names(monkeypatch, said, gpus):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert pool.visible_gpus() == gpus
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_runs_and_a_rerun_takes_up_the_rest(notebook, tmp_path, number):
+    jobs = make_jobs(notebook, 6)
+    before = signal.getsignal(number)
+
+    def execute(job, out, *, stopped, **_):
+        if job.name == "job_2":
+            os.kill(os.getpid(), number)
+            while not stopped():
+                time.sleep(0.01)
+            return Outcome(job.lesson, "interrupted", 0.0)
+        return passes(job, out)
+
+    found = states(run(jobs, tmp_path / "out", execute, workers=1))
+    assert found == ["passed", "passed", "interrupted", "not run", "not run", "not run"]
+    assert signal.getsignal(number) is before
+    assert states(run(jobs, tmp_path / "out", passes)) == ["passed"] * 6
+    counts = Counter(event["job"] for event in journal.read(tmp_path / "out" / journal.NAME))
+    assert counts["job_0"] == 3  # queued, running, passed: not touched by the rerun
+
+
+# Ten ways to end badly, as an injected executor tells them.
+KINDS = [
+    *(("failed", "1 / 0"), ("failed", "<b>"), ("check failed", "not true"), ("died", "killed")),
+    *(("died", "never started"), ("timed out", "60 s"), ("stopped early", "not run")),
+    *(("interrupted", "on request"), ("failed", "é"), ("raises", "")),
+]
+
+
+def test_a_thousand_jobs_have_their_rows_in_a_minute_and_little_memory(notebook, tmp_path):
+    jobs = make_jobs(notebook, 1000)
+    bad = dict(zip(random.Random(0).sample(range(1000), 100), KINDS * 10, strict=True))
+
+    def execute(job, out, **_):
+        state, message = bad.get(job.parameters["seed"], ("passed", ""))
+        if state == "raises":
+            raise ZeroDivisionError(message)
+        return Outcome(job.lesson, state, 0.0, message)
+
+    few = run(make_jobs(notebook, 3), tmp_path / "warm", execute)
+    report.write_tables(report.rows(few), tmp_path)  # loads pyarrow, once
+    before, started = psutil.Process().memory_info().rss, time.monotonic()
+    events = run(jobs, tmp_path / "out", execute)
+    found = report.rows(events)
+    report.write_tables(found, tmp_path)
+    assert time.monotonic() - started < 60
+    assert psutil.Process().memory_info().rss - before < 50e6
+    expected = Counter(state.replace("raises", "failed") for state, _ in bad.values())
+    assert Counter(states(events)) == expected | {"passed": 900}
+    for number, event in enumerate(events):
+        state = bad.get(number, ("passed", ""))[0].replace("raises", "failed")
+        assert (event["job"], event["state"]) == (f"job_{number}", state)
+    assert [row["state"] for row in found[-900:]] == ["passed"] * 900  # failures first
