@@ -52,28 +52,35 @@ class Peak(NamedTuple):
     value: float
 
 
-def peaks(model: nn.Module, images: Tensor, layer: str, *, count: int) -> list[list[Peak]]:
-    """For every unit of a layer of maps, the pictures of a set that excite it most, one peak each.
+def peaks(
+    model: nn.Module, images: Tensor, layers: Sequence[str], *, count: int
+) -> dict[str, list[list[Peak]]]:
+    """For every unit of layers of maps, the pictures of a set that excite it most, one peak each.
 
-    (N, C, H, W) -> a list a unit of min(count, N) peaks, the highest first (as in Zeiler & Fergus
-    2013, arXiv:1311.2901, Figure 2). Raises ValueError as `feature_maps` does.
+    (N, C, H, W) -> by layer, a list a unit of min(count, N) peaks, the highest first, as in Zeiler
+    & Fergus 2013, arXiv:1311.2901, Figure 2. Raises ValueError as `feature_maps` does.
     """
     check_images(images)
     messages.check_at_least("count", count, 1)
-    highest, places, width = [], [], 1
+    found: dict[str, list[tuple[Tensor, Tensor, int]]] = {name: [] for name in layers}
     for part in images.split(AT_ONCE):
-        with asked(model), torch.no_grad(), watched(model, [layer]) as outputs:
+        with asked(model), torch.no_grad(), watched(model, layers) as outputs:
             model(part)
-        maps = maps_of(outputs, layer)
-        width = maps.shape[3]
-        value, place = maps.flatten(2).max(dim=2)  # (n, units)
-        highest.append(value.cpu())
-        places.append(place.cpu())
-    values, at = torch.cat(highest), torch.cat(places)
-    best = values.topk(min(count, len(images)), dim=0).indices.T.tolist()  # (units, count)
+        for name in layers:
+            maps = maps_of(outputs, name)
+            value, place = maps.flatten(2).max(dim=2)  # (n, units)
+            found[name].append((value.cpu(), place.cpu(), maps.shape[3]))
+    return {name: ranked(parts, count) for name, parts in found.items()}
+
+
+def ranked(parts: Sequence[tuple[Tensor, Tensor, int]], count: int) -> list[list[Peak]]:
+    """The highest peaks of every unit, from the highest value and its place in each picture."""
+    values, places = (torch.cat(each) for each in list(zip(*parts, strict=True))[:2])
+    width = parts[0][2]
+    best = values.topk(min(count, len(values)), dim=0).indices.T.tolist()  # (units, count)
     return [
         [
-            Peak(image, *divmod(int(at[image, unit]), width), float(values[image, unit]))
+            Peak(image, *divmod(int(places[image, unit]), width), float(values[image, unit]))
             for image in row
         ]
         for unit, row in enumerate(best)

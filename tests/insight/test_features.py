@@ -58,9 +58,9 @@ def test_the_pictures_that_excite_a_unit_most_and_where(monkeypatch):
         features.Peak(3, 3, 5, 5.0),
         features.Peak(2, 0, 0, 4.0),
     ]
-    assert features.peaks(model, images, "0", count=3)[0] == expected
+    assert features.peaks(model, images, ["0"], count=3)["0"][0] == expected
     monkeypatch.setattr(features, "AT_ONCE", 3)
-    found = features.peaks(model, images, "0", count=9)
+    found = features.peaks(model, images, ["0"], count=9)["0"]
     assert found[0][:3] == expected
     assert [len(unit) for unit in found] == [4, 4]
     assert found[1][0].value == 0
@@ -72,7 +72,7 @@ def test_the_square_that_a_peak_sees_holds_what_excited_it():
     images = torch.randn(5, 1, 21, 21)
     field = features.field_of(model, images.shape, "1")
     assert field == ReceptiveField(7, 2, -1)
-    for unit, row in enumerate(features.peaks(model, images, "1", count=2)):
+    for unit, row in enumerate(features.peaks(model, images, ["1"], count=2)["1"]):
         for peak in row:
             square = features.seen_by(field, peak.row, peak.column)
             top, left, side = square
@@ -121,7 +121,7 @@ def test_units_without_a_place_and_layers_that_are_not_there_are_refused(model, 
     for ask in (
         lambda: features.field_of(model, (1, 1, 9, 9), "conv"),
         lambda: features.feature_maps(model, torch.zeros(1, 1, 9, 9), ["conv"]),
-        lambda: features.peaks(model, torch.zeros(1, 1, 9, 9), "conv", count=1),
+        lambda: features.peaks(model, torch.zeros(1, 1, 9, 9), ["conv"], count=1),
         lambda: features.filters(model, "conv"),
     ):
         with refused(f"'conv': Sequential has no such layer. {names}"):
