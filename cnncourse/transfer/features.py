@@ -81,7 +81,8 @@ def features(
 
     (N, C, H, W) -> ((1 + copies) N, D, 1, 1) with their labels: first the images as they are, then
     copies of all of them, augmented each by its own draws. With a preprocess the images are from 0
-    to 1, and are standardised after that; without one they go in as they come.
+    to 1, and are standardised after that; without one they go in as they come. The network goes to
+    the device and stays there, as with `fit`.
 
     They are kept in folder (default: in the cache, under "features"), 4 bytes a number. A file that
     is damaged is computed anew, and where none can be written nothing is lost: origin says so.

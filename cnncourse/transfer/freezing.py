@@ -24,7 +24,8 @@ def freeze(model: nn.Module, until: str) -> None:
 
     A frozen parameter needs no gradient and loses the one it has; a frozen module is in eval mode
     and `train()` leaves it there; its class says so (FrozenSequential), state_dict() is the same.
-    Make the optimiser afterwards: it has to know which parameters train.
+    Make the optimiser afterwards: it has to know which parameters train. A normalisation that has
+    no running statistics takes its batch's in any mode: what it gives is not fixed by freezing.
 
     Raises TypeError for what is no module, ValueError for an unknown name, and where a tensor that
     is to be frozen is also one that is to train.
