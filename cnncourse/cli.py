@@ -161,3 +161,7 @@ def save(events: Sequence[Event], chosen: Sequence[jobs.Job], out: Path) -> None
         if event["state"] == "passed":
             batch.save(out / str(event["output"]), job.notebook, event, gflops=gflops)
             print(f"saved {job.notebook.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

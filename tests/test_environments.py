@@ -72,6 +72,13 @@ def requirements(folder: Path) -> dict[str, SpecifierSet]:
     return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
 
 
+def optional(folder: Path) -> set[str]:
+    """Packages of the extras for readers: imported where they are asked for, and not needed."""
+    extras = pyproject(folder)["optional-dependencies"]
+    named = [line for name in ("cluster", "parquet") for line in extras[name]]
+    return {canonicalize_name(Requirement(line).name) for line in named}
+
+
 def pyproject(folder: Path) -> dict:
     """The table [project]."""
     return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
@@ -101,6 +108,8 @@ def unnamed(folder: Path) -> list[str]:
     faults, needed = [], dict.fromkeys(required, "pyproject.toml")
     for module, place in imports(folder).items():
         name = PIP_NAME.get(module, canonicalize_name(module))
+        if name in optional(folder):
+            continue
         needed[name] = place
         if name not in required:
             faults.append(f"pyproject.toml: {name} is missing, {place} imports it")
@@ -229,7 +238,14 @@ FAULTS = [
     (unnamed, "binder/postBuild", " efficientnet-lite0", " x-lite0", "postBuild: effic"),
     (unnamed, "pyproject.toml", '"scikit-image', '"scikit-learn', "pyproject.toml: scikit-image"),
     (unnamed, "cnncourse/new.py", None, "def f():\n    import jax.numpy", "jax is missing, cnnc"),
-    (unnamed, "notebooks/99.ipynb", None, notebook("%time 1", "import yaml"), "pyyaml is missing"),
+    (
+        unnamed,
+        "notebooks/99.ipynb",
+        None,
+        notebook("%time 1", "import sklearn"),
+        "sklearn is missing",
+    ),
+    (unnamed, "pyproject.toml", '["pyarrow', '["pandas', "pyarrow is missing, cnncourse/report"),
     (drifted, CONDA[0], "python=3.12", "python=3.13", "two Pythons: ['3.12', '3.13']"),
     (drifted, CONDA[1], "python=3.12", "python=3.10", "Python 3.10 is too old"),
     (drifted, CONDA[0], "filelock>=3.20.3", "filelock", "filelock without a bound"),

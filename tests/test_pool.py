@@ -1,14 +1,18 @@
 """Many jobs: every one is told, once; a rerun does what is left; an end leaves nothing."""
 
+import contextlib
 import io
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 
@@ -190,3 +194,101 @@ def test_a_thousand_jobs_have_their_rows_in_a_minute_and_little_memory(notebook,
         state = bad.get(number, ("passed", ""))[0].replace("raises", "failed")
         assert (event["job"], event["state"]) == (f"job_{number}", state)
     assert [row["state"] for row in found[-900:]] == ["passed"] * 900  # failures first
+
+
+# --- for real, and long: `make full` runs it ------------------------------------------------------
+
+CELLS = """
+import os, pathlib
+from cnncourse import lesson
+pathlib.Path("runs", f"{seed}.{os.getpid()}").touch()
+if seed == 3:
+    1 / 0
+if seed == 11:
+    os._exit(1)
+if seed == 23:
+    while True:
+        pass
+lesson.finish("01_tiny", headline="well", checks={"not 31": seed != 31}, seed=seed)
+"""
+BAD = {3: "failed", 11: "died", 23: "timed out", 31: "check failed"}
+
+
+def real_sweep(folder: Path, count: int) -> list[str]:
+    """A lesson of which four seeds fail, each in its way, and the command that sweeps it."""
+    v4 = nbformat.v4
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cells = [v4.new_code_cell("seed = 0\nbudget = 'quick'", metadata={"tags": ["parameters"]})]
+    cells.append(v4.new_code_cell(CELLS))
+    nbformat.write(v4.new_notebook(cells=cells, metadata=metadata), folder / "01_tiny.ipynb")
+    (folder / "runs").mkdir()
+    call = ["sweep", "01", "--seeds", f"0:{count}", "-j", "2", "--timeout", "20"]
+    places = ["--folder", str(folder), "--out", str(folder / "out")]
+    return [sys.executable, "-m", "cnncourse.cli", *call, *places]
+
+
+def left_running(folder: Path) -> list[psutil.Process]:
+    """Processes that work in the folder or below it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+    return found
+
+
+def last_states(out: Path) -> dict[int, str]:
+    with Journal(out) as kept:
+        return {event["parameters"]["seed"]: event["state"] for event in kept.last.values()}
+
+
+@pytest.mark.full
+def test_forty_real_jobs_of_which_four_fail_are_each_called_what_they_are(tmp_path):
+    command = real_sweep(tmp_path, 40)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert run.returncode == 1, run.stderr
+    assert last_states(tmp_path / "out") == {seed: BAD.get(seed, "passed") for seed in range(40)}
+    outputs = {path.name for path in (tmp_path / "out").glob("*.ipynb")}
+    assert len(outputs) == 40
+    assert len([name for name in outputs if name.endswith(".failed.ipynb")]) == 4
+    assert left_running(tmp_path) == []
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "40 of 40 ended in an earlier run and stand." in again.stdout
+    assert len(list((tmp_path / "runs").iterdir())) == 40
+
+
+@pytest.mark.full
+def test_a_runner_killed_at_twenty_moments_loses_nothing_that_was_done(tmp_path):
+    command = real_sweep(tmp_path, 24)
+    moments = random.Random(1)
+    passed: set[str] = set()
+    for _ in range(20):
+        runner = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            runner.wait(moments.uniform(0.2, 9))
+        runner.kill()
+        runner.wait()
+        started = time.monotonic()
+        while left_running(tmp_path):
+            assert time.monotonic() - started < 10
+            time.sleep(0.1)
+        events = journal.read(tmp_path / "out" / journal.NAME)
+        now = {event["job"] for event in events if event["state"] == "passed"}
+        assert passed <= now
+        passed = now
+        for name in passed:
+            nbformat.read(tmp_path / "out" / f"{name}.ipynb", 4)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert run.returncode == 1, run.stderr
+    expected = {seed: BAD.get(seed, "passed") for seed in range(24)}
+    assert last_states(tmp_path / "out") == expected
+    ends = Counter(
+        event["job"]
+        for event in journal.read(tmp_path / "out" / journal.NAME)
+        if event["state"] in ("passed", "failed", "died", "timed out")
+    )
+    assert set(ends.values()) == {1}  # what ended was not run again
+    assert list((tmp_path / "out").glob(".running/*")) == []
+    assert left_running(tmp_path) == []
