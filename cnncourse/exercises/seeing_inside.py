@@ -1,10 +1,18 @@
-"""Exercises of the lesson on seeing inside: an attack on the wrong scale, a temperature by hand."""
+"""Exercises of the lesson on seeing inside: Grad-CAM, an attack to mend, a temperature by hand."""
 
 import torch
 from torch import nn
 
 from cnncourse.exercises import Exercise, Question, WrongAnswer
 
+OTHER_CLASS = Question(
+    "A picture has the cat on the left and the coffee on the right. Grad-CAM is drawn for "
+    "'Egyptian cat' and for 'espresso'. Does the map change with the class?",
+    ("no, it shows what is in the picture", "yes, it moves to what is asked for"),
+    answer="yes, it moves to what is asked for",
+    why="Each class weighs the maps with slopes of its own. Not every method does that: the "
+    "next but one cell asks guided backpropagation the same.",
+)
 STRONGER = Question(
     "Every pixel of a digit may change by a tenth of the way from black to white. How many of the "
     "digits that a network reads at 97 % will it still read?",
@@ -32,6 +40,79 @@ TEMPERATURE_CHANGES = Question(
     ("it rises", "it falls", "nothing"),
     answer="nothing",
     why="The largest logit stays the largest: every answer is the same, only less sure.",
+)
+
+
+# --- Grad-CAM from its formula --------------------------------------------------------------------
+
+
+def cam_case(number: int) -> tuple:
+    """Maps of a layer and slopes of a logit at them, of both signs; one 2 x 2 map comes first."""
+    draw = torch.Generator().manual_seed(number)
+    shape = (1 + number % 4, 2 + number % 3, 2 + number % 2)
+    return torch.randn(shape, generator=draw), torch.randn(shape, generator=draw)
+
+
+GRAD_CAM = Exercise(
+    name="grad_cam",
+    task=(
+        "Write Grad-CAM from its formula: weigh each of the layer's maps with the mean of the "
+        "logit's slopes at it, add the maps up, keep what is above zero."
+    ),
+    stub='''\
+def grad_cam(maps, slopes):
+    """Maps of a layer and the logit's slopes at them, both (C, h, w) -> the map (h, w)."""
+    ...''',
+    hints=(
+        "One weight a map: a mean over which dimensions?",
+        "slopes.mean(dim=(1, 2)) has shape (C,). To weigh maps with it, it needs two more.",
+        "(weights[:, None, None] * maps).sum(dim=0), and then relu.",
+    ),
+    solution_code='''\
+def grad_cam(maps, slopes):
+    """Maps of a layer and the logit's slopes at them, both (C, h, w) -> the map (h, w)."""
+    weights = slopes.mean(dim=(1, 2))
+    return (weights[:, None, None] * maps).sum(dim=0).relu()''',
+    wrong=(
+        WrongAnswer(
+            """\
+def grad_cam(maps, slopes):
+    weights = slopes.mean(dim=(1, 2))
+    return (weights[:, None, None] * maps).sum(dim=0)""",
+            "What speaks against the class is still in it: Grad-CAM ends with a relu.",
+        ),
+        WrongAnswer(
+            """\
+def grad_cam(maps, slopes):
+    return (slopes * maps).sum(dim=0).relu()""",
+            "Every place has a weight of its own here. Grad-CAM has one a map: the mean of its "
+            "slopes. (Yours is a method too: HiResCAM, arXiv:2011.08891.)",
+        ),
+        WrongAnswer(
+            """\
+def grad_cam(maps, slopes):
+    weights = slopes.mean(dim=(1, 2))
+    return (weights[:, None, None] * maps).relu().sum(dim=0)""",
+            "The relu comes too early: what one map says against the class must be able to cancel "
+            "what another says for it. Add up first.",
+        ),
+        WrongAnswer(
+            """\
+def grad_cam(maps, slopes):
+    weights = slopes.abs().mean(dim=(1, 2))
+    return (weights[:, None, None] * maps).sum(dim=0).relu()""",
+            "The slopes' signs are gone: a map that speaks against the class now speaks for it.",
+        ),
+        WrongAnswer(
+            """\
+def grad_cam(maps, slopes):
+    weights = maps.mean(dim=(1, 2))
+    return (weights[:, None, None] * slopes).sum(dim=0).relu()""",
+            "Maps and slopes changed places: the maps are what is shown, the slopes weigh them.",
+        ),
+    ),
+    case=cam_case,
+    describe=lambda maps, slopes: f"{len(maps)} map(s) of {maps.shape[1]}x{maps.shape[2]}",
 )
 
 
@@ -228,4 +309,4 @@ def best_temperature(logits, labels, candidates):
     ),
 )
 
-EXERCISES = (ATTACK, TEMPERATURE)
+EXERCISES = (GRAD_CAM, ATTACK, TEMPERATURE)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnncourse.exercises import compiled
-from cnncourse.exercises.seeing_inside import ATTACK, CANDIDATES, TEMPERATURE
+from cnncourse.exercises.seeing_inside import ATTACK, CANDIDATES, GRAD_CAM, TEMPERATURE
+from cnncourse.insight import cam
 from cnncourse.insight.attacks import OnPixels, fgsm
 from cnncourse.insight.calibration import fit_temperature
 
@@ -55,3 +56,13 @@ def test_the_best_candidate_is_the_nearest_to_the_best_of_all(factor):
 def test_every_candidate_but_the_outermost_is_an_answer():
     answers = {solution(TEMPERATURE)(*TEMPERATURE.case(n)) for n in range(TEMPERATURE.cases)}
     assert len(answers) >= 4
+
+
+def test_the_formula_of_grad_cam_is_the_packages():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.Tanh(), nn.Flatten(), nn.Linear(5 * 16, 3))
+    image = torch.rand(1, 1, 6, 6)
+    maps = model[:2](image)
+    (slopes,) = torch.autograd.grad(model[2:](maps)[0, 2], maps)
+    expected = cam.grad_cam(model, image, 2, layer="1")
+    torch.testing.assert_close(solution(GRAD_CAM)(maps[0].detach(), slopes[0]), expected[0])
