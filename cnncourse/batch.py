@@ -134,7 +134,7 @@ def told(
         cell=number,
         heading=under,
         last_line=ended.last_line,
-        peak_memory_mb=max(ended.peak_memory_mb, record.get("peak_memory_mb", 0)) or None,
+        peak_memory_mb=record.get("peak_memory_mb") or ended.peak_memory_mb or None,
         retry=found.state == "died" and never_started(ended, notebook),
     )
 

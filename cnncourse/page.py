@@ -23,7 +23,9 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <style>
 body {{ font-family: sans-serif; margin: 2em; color: #222; background: #fff }}
+table {{ border-collapse: collapse }}
 th, td {{ padding: 4px 12px; text-align: left; border-bottom: 1px solid #ccc; vertical-align: top }}
+td a {{ white-space: nowrap }} td.words {{ min-width: 16em }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 tr.bad td:nth-child(2) {{ color: #a00000; font-weight: bold }}
 .wide {{ overflow-x: auto }} svg {{ max-width: 100% }} text {{ font-size: 11px }}
@@ -61,11 +63,9 @@ def write(found: Sequence[Row], out: Path, *, lessons: bool = False) -> Path:
     links = {str(row["output"]): str(row["output"]) for row in found if row["output"]}
     if lessons:
         links = {name: lesson_page(out / name) for name in links}
-    columns = [name for name in found[0] if name not in ("output", "lesson")] if found else []
-    columns = [name for name in columns if any(row[name] not in (None, "") for row in found)]
+    columns = [name for name in order(found) if any(row[name] not in (None, "") for row in found)]
     states = list(dict.fromkeys(str(row["state"]) for row in found))
     counts = {state: sum(row["state"] == state for row in found) for state in states}
-    columns.sort(key=["job", "state"].__contains__, reverse=True)  # these two first
     content = PAGE.format(
         summary=html.escape(", ".join(f"{count} {state}" for state, count in counts.items())),
         options="".join(f"<option>{html.escape(state)}" for state in states),
@@ -75,6 +75,15 @@ def write(found: Sequence[Row], out: Path, *, lessons: bool = False) -> Path:
     )
     files.replace(out / "index.html", content.encode())
     return out / "index.html"
+
+
+def order(found: Sequence[Row]) -> list[str]:
+    """Columns as people read them: what was set and found, what it cost, what was said."""
+    settings = [
+        name for name in (found[0] if found else []) if name.startswith(("param.", "number."))
+    ]
+    costs = ["seconds", "peak_memory_mb", "tries"]
+    return ["job", "state", *settings, *costs, "message", "headline", "last_line"]
 
 
 def title(column: str) -> str:
@@ -93,7 +102,8 @@ def table_row(row: Row, columns: Sequence[str], links: dict[str, str]) -> str:
         shown = html.escape(text)
         if name == "job" and row["output"]:
             shown = f'<a href="{html.escape(quote(links[str(row["output"])]))}">{shown}</a>'
-        cells.append(f'<td class="number">{shown}' if number else f"<td>{shown}")
+        kind = "number" if number else "words" if name in ("message", "headline") else ""
+        cells.append(f'<td class="{kind}">{shown}' if kind else f"<td>{shown}")
     bad = ' class="bad"' if row["state"] != "passed" else ""
     return f'<tr{bad} data-state="{html.escape(str(row["state"]))}">{"".join(cells)}</tr>'
 

@@ -1,7 +1,9 @@
 """The page about a batch: it needs no network, shows text as text, and can be filtered."""
 
 import html
+import os
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -49,6 +51,7 @@ def test_the_page_says_of_each_job_what_its_row_says(found, tmp_path):
     lines = [re.findall(r"<td[^>]*>(.*?)(?=<td|</tr>)", line) for line in body.split("<tr")[1:]]
     plain = [[html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in line] for line in lines]
     columns = re.findall(r'<th scope="col">([^<]*)', text)
+    assert columns[:5] == ["job", "result", "rate", "seed", "label"]
     assert [line[0] for line in plain] == [row["job"] for row in found]
     assert [line[1] for line in plain] == [row["state"] for row in found]
     accuracy = [line[columns.index("accuracy")] for line in plain]
@@ -94,3 +97,38 @@ def test_the_pages_need_no_network(found, tmp_path):
         text = path.read_text("utf-8")
         assert 'src="http' not in text
         assert '<link rel="stylesheet" href="http' not in text
+
+
+CHROMIUM = os.environ.get("CNNCOURSE_CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium here. Try: apt-get install chromium")
+def test_in_a_browser_the_page_is_accessible_filters_and_runs_nothing_foreign(found, tmp_path):
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    address = page.write(found, tmp_path).as_uri()
+    asked, alerts = [], []
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        view = browser.new_page()
+        view.on("request", lambda request: asked.append(request.url))
+        view.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+        view.goto(address)
+        assert Axe().run(view).response["violations"] == []
+        shown = view.locator("tbody tr:visible")
+        assert shown.count() == 6
+        assert "failed" in shown.first.inner_text()
+        view.get_by_label("Show rows with").fill("JOB_4")
+        assert shown.count() == 1
+        assert view.get_by_role("status").inner_text() == "1 of 6 rows"
+        view.get_by_label("Show rows with").fill("")
+        view.get_by_label("and result").select_option("failed")
+        assert shown.count() == 1
+        assert HOSTILE in shown.inner_text()
+        browser.close()
+    assert (asked, alerts) == ([address], [])
