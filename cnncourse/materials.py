@@ -255,8 +255,11 @@ def as_dataset(train: Labelled, validation: Labelled, test: Labelled, *, origin:
 
 
 def prepared(pixels: Tensor) -> Tensor:
-    """uint8 (N, 32, 32) -> float32 (N, 3, 64, 64): enlarged, mean 0.5, deviation 0.2, 0 to 1."""
+    """uint8 (N, 32, 32) -> float32 (N, 3, 64, 64): enlarged, mean 0.5, deviation 0.2, 0 to 1.
+
+    The three channels are one in memory: for writing into them, clone() first.
+    """
     images = pixels.float()[:, None]
     images = F.interpolate(images, size=SIZE_PX, mode="bicubic", align_corners=False)
     std, mean = torch.std_mean(images, dim=(2, 3), keepdim=True)
-    return ((images - mean) / std * 0.2 + 0.5).clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
+    return ((images - mean) / std * 0.2 + 0.5).clamp(0, 1).expand(-1, 3, -1, -1)
