@@ -142,7 +142,7 @@ def other_stride(model):
 
 
 def other_kind(model):
-    model.relu = nn.Identity()
+    model.relu = nn.ReLU6(inplace=True)  # with the same settings, and the same state: none
 
 
 CHANGES = [moved_weight, moved_statistic, other_stride, other_kind]
