@@ -11,7 +11,7 @@ from cnncourse.arithmetic import ReceptiveField
 from cnncourse.insight.layers import asked, check_images, layer_of, maps_of, ran, watched
 from cnncourse.trace import trace
 
-AT_ONCE = 16  # pictures in one pass
+AT_ONCE = 4  # pictures in one pass
 
 
 def filters(model: nn.Module, layer: str) -> Tensor:

@@ -7,7 +7,7 @@ from cnncourse import messages
 from cnncourse.arithmetic import output_size
 from cnncourse.insight.layers import answers_for, check_images, targets_for
 
-AT_ONCE = 32  # covered pictures in one pass
+AT_ONCE = 8  # covered pictures in one pass
 
 
 def covered(images: Tensor, *, row: int, column: int, size_px: int, fill: float = 0.0) -> Tensor:

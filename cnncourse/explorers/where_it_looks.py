@@ -1,0 +1,272 @@
+"""Where does it look: an attribution, a square to cover, and the same map of random weights."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cnncourse import images, messages
+from cnncourse.explorers import Explorer
+from cnncourse.explorers.unit_browser import OWN, colors
+from cnncourse.insight import cam, gradients
+from cnncourse.insight.occlusion import covered, occlusion
+from cnncourse.insight.sanity import randomised, rank_correlation
+from cnncourse.preprocess import Preprocess
+from cnncourse.sketch import GRAY, Sketch
+from cnncourse.weights import load_weights
+
+METHODS = (
+    "Grad-CAM",
+    "gradient",
+    "SmoothGrad",
+    "integrated gradients",
+    "guided backpropagation",
+    "occlusion",
+)
+LAYERS = tuple(f"features.{stage}" for stage in (0, 2, 3, 4, 5, 6, 7, 8))  # of EfficientNet-Lite0
+SIDE_PX = 262
+LITE_PX = 160  # of a picture for Lite0: half the work of 224
+SMOOTH_COUNT, STEPS = 4, 8  # few, so that a move is answered in seconds
+STRIDES = 6  # squares of an occlusion map along a side
+
+
+class Look(NamedTuple):
+    """A picture, the maps of a network and of its random twin, and what a square hides."""
+
+    picture: str
+    method: str  # with its layer, where it has one
+    name: str  # of the class asked for
+    pixels: Tensor  # (C, H, W), from 0 to 1, with the square on it
+    map: np.ndarray  # (h, w)
+    twin: np.ndarray  # the same of random weights
+    likeness: float  # their rank correlation; nan where one is flat
+    square: tuple[int, int, int]  # first row and column, side, in pixels
+    before: float  # probability of the class without the square
+    after: float
+
+
+def attributed(
+    model: nn.Module, image: Tensor, target: int, *, method: str, layer: str, square_px: int
+) -> Tensor:
+    """Map (1, h, w) of one picture (1, C, H, W) by a method of METHODS.
+
+    Raises ValueError for an unknown method.
+    """
+    if method == "Grad-CAM":
+        return cam.grad_cam(model, image, target, layer=layer)
+    if method == "occlusion":
+        stride = max(1, (image.shape[2] - square_px) // (STRIDES - 1))
+        return occlusion(model, image, target, size_px=square_px, stride_px=stride).relu()
+    if method == "gradient":
+        found = gradients.saliency(model, image, target)
+    elif method == "SmoothGrad":
+        found = gradients.smooth_grad(model, image, target, count=SMOOTH_COUNT)
+    elif method == "integrated gradients":
+        found = gradients.integrated_gradients(model, image, target, steps=STEPS)
+    elif method == "guided backpropagation":
+        found = gradients.guided_backpropagation(model, image, target)
+    else:
+        raise ValueError(messages.unknown(method, "method", METHODS))
+    return gradients.per_pixel(found)
+
+
+# --- drawn ----------------------------------------------------------------------------------------
+
+
+def draw(look: Look) -> Sketch:
+    """Picture with its square, map, and the map of random weights, side by side."""
+    page = Sketch(840, 356)
+    places = [10 + number * (SIDE_PX + 16) for number in range(3)]
+    page.text(places[0], 16, look.picture, anchor="lm", bold=True)
+    page.text(places[1], 16, look.method, anchor="lm", bold=True)
+    page.text(places[2], 16, "the same, random weights", anchor="lm", bold=True)
+    size = SIDE_PX / look.pixels.shape[1]
+    page.image(colors(look.pixels), places[0], 34, width_px=SIDE_PX, height_px=SIDE_PX, smooth=True)
+    for values, x in zip((look.map, look.twin), places[1:], strict=True):
+        draw_map(page, values, x)
+    row, column, side = look.square
+    if side:
+        page.frame(places[0] + column * size, 34 + row * size, side * size, side * size, line_px=2)
+    below = 34 + SIDE_PX + 20
+    share = f"{look.name}: {look.before:.2f}"
+    page.text(places[0], below, share, anchor="lm", size_px=13)
+    covered_words = f"with the square: {look.after:.2f}" if side else "no square"
+    page.text(places[0], below + 20, covered_words, anchor="lm", size_px=13, color=GRAY)
+    words = f"rank correlation of the two maps: {look.likeness:.2f}"
+    words = "one of the two maps is flat" if np.isnan(look.likeness) else words
+    page.text(places[1], below, words, anchor="lm", size_px=13)
+    return page
+
+
+def draw_map(page: Sketch, values: np.ndarray, x: float) -> None:
+    """Values from 0 (black) to their 99th percentile (white); a small map is smoothed."""
+    limit = float(np.percentile(values, 99)) or float(values.max())
+    page.image(values, x, 34, width_px=SIDE_PX, height_px=SIDE_PX, limit=limit, smooth=True)
+    page.frame(x, 34, SIDE_PX, SIDE_PX, color="#B0B0B0", line_px=1)
+
+
+def sentence(look: Look) -> str:
+    """What is asked, where the map is brightest, the twin's likeness, and what the square hides."""
+    row, column = np.unravel_index(int(look.map.argmax()), look.map.shape)
+    height, width = look.map.shape
+    place = f"{100 * (row + 0.5) / height:.0f} % down and {100 * (column + 0.5) / width:.0f} %"
+    if not look.map.any():
+        place = "nowhere, 0 % down and 0 %"
+    same = "not defined (a map is flat)" if np.isnan(look.likeness) else f"≈ {look.likeness:.2f}"
+    words = (
+        f"{look.picture}, {look.method} for '{look.name}': brightest ≈ {place} to the right; "
+        f"rank correlation with random weights {same}"
+    )
+    top, left, side = look.square
+    if not side:
+        return f"{words}; probability ≈ {look.before:.2f}"
+    return (
+        f"{words}; a square of {side} px at ({top}, {left}) takes the probability from "
+        f"≈ {look.before:.2f} to ≈ {look.after:.2f}"
+    )
+
+
+# --- wired ----------------------------------------------------------------------------------------
+
+
+class Kept:
+    """A network, its random twin, and what was computed of them last."""
+
+    def __init__(self, model: nn.Module, preprocess: Preprocess, classes: Sequence[str]) -> None:
+        self.model, self.preprocess, self.classes = model.eval(), preprocess, classes
+        self.twin = randomised(model, [""], seed=0).eval()
+        self.own: Tensor | None = None
+        self.upload: tuple = ()
+        self.maps = lru_cache(maxsize=16)(self.both_maps)
+        self.gallery = lru_cache(maxsize=16)(lambda name: self.preprocess.cut(images.photo(name)))
+
+    def pixels(self, picture: str, upload: tuple) -> Tensor:
+        """The picture as the network sees it, (C, H, W), from 0 to 1; ValueError without one."""
+        if picture != OWN:
+            return self.gallery(picture)
+        if not upload:
+            rule, attempt = "there is no picture yet", "the button 'upload a picture'"
+            raise ValueError(messages.refusal("picture", OWN, rule, attempt=attempt))
+        if upload is not self.upload:
+            self.own = self.preprocess.cut(images.decode(bytes(upload[0]["content"])))
+            self.upload = upload
+            self.maps.cache_clear()
+        assert self.own is not None
+        return self.own
+
+    @torch.no_grad()
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Of pictures (N, C, H, W) from 0 to 1, (N, classes)."""
+        return self.model(self.preprocess.standardise(pixels)).softmax(dim=1)
+
+    def both_maps(
+        self, picture: str, target: int, method: str, layer: str, square_px: int
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Maps of the network and of its twin, and their rank correlation."""
+        image = self.preprocess.standardise(self.pixels(picture, self.upload))[None]
+        one, other = (
+            attributed(net, image, target, method=method, layer=layer, square_px=square_px)
+            for net in (self.model, self.twin)
+        )
+        same = float(rank_correlation(one, other))
+        return one[0].cpu().numpy(), other[0].cpu().numpy(), same
+
+    def compute(
+        self,
+        *,
+        picture: str,
+        method: str,
+        layer: str,
+        target: int,
+        row: int,
+        column: int,
+        square: int,
+        upload: tuple,
+    ) -> Look:
+        """What the explorer shows; maps are kept, so that moving the square is quick."""
+        pixels = self.pixels(picture, upload)
+        used = layer if method == "Grad-CAM" else ""
+        window = max(8, square) if method == "occlusion" else 0
+        one, other, same = self.maps(picture, target, method, used, window)
+        hidden = pixels[None]
+        if square:
+            hidden = covered(hidden, row=row, column=column, size_px=square, fill=0.5)
+        sure = self.probabilities(torch.cat([pixels[None], hidden]))[:, target].tolist()
+        named = f"{method} at {layer}" if used else method
+        where = (row, column, square)
+        name = self.classes[target]
+        return Look(picture, named, name, hidden[0], one, other, same, where, *sure)
+
+
+def explorer(
+    model: nn.Module | None = None,
+    preprocess: Preprocess | None = None,
+    *,
+    layers: Sequence[str] = LAYERS,
+    classes: Sequence[str] | None = None,
+    picture: str = "chelsea",
+    method: str = "Grad-CAM",
+) -> Explorer:
+    """Choose a picture, a class, a method and a layer; move a gray square over the picture.
+
+    The model, its preprocessing and names of its classes: EfficientNet-Lite0 and ImageNet's, if
+    none are given. When the picture changes, the class becomes the network's answer.
+    """
+    if model is None:
+        pretrained = load_weights("efficientnet_lite0", "course")
+        model, preprocess = pretrained.model, preprocess or pretrained.preprocess.at(LITE_PX)
+        classes = pretrained.classes
+    if preprocess is None:
+        raise ValueError("preprocess=None: a model needs its own. Try: weights.IMAGENET.")
+    if classes is None:
+        with torch.no_grad():
+            empty = torch.zeros(1, 3, preprocess.size_px, preprocess.size_px)
+            classes = [f"class {number}" for number in range(model.eval()(empty).shape[1])]
+    kept = Kept(model, preprocess, classes)
+    return wired(kept, layers, picture, method)
+
+
+def wired(kept: Kept, layers: Sequence[str], picture: str, method: str) -> Explorer:
+    """The explorer's controls; a new picture chooses the class that the network answers."""
+    before: dict[str, object] = {"upload": (), "picture": picture}
+
+    def answer(name: str, upload: tuple) -> int:
+        return int(kept.probabilities(kept.pixels(name, upload)[None]).argmax())
+
+    def adjust(controls: dict) -> None:
+        if controls["upload"].value != before["upload"]:  # an upload is shown at once
+            controls["picture"].value = OWN
+            before.update(upload=controls["upload"].value, picture="")
+        name, upload = controls["picture"].value, controls["upload"].value
+        if name != before["picture"] and (name != OWN or upload):
+            try:
+                controls["target"].value = answer(name, upload)
+            except ValueError:
+                return  # what is no picture is said by compute
+            before["picture"] = name
+
+    side = kept.preprocess.size_px
+    names = [(name, number) for number, name in enumerate(kept.classes)]
+    start = side // 2 - side // 8
+    return Explorer(
+        "WhereItLooks",
+        kept.compute,
+        draw,
+        sentence,
+        width_px=840,
+        adjust=adjust,
+        picture=widgets.Dropdown(options=[*images.PHOTOS, OWN], value=picture),
+        method=widgets.Dropdown(options=METHODS, value=method),
+        layer=widgets.SelectionSlider(options=layers, value=layers[-1], continuous_update=False),
+        target=widgets.Dropdown(options=names, value=answer(picture, ()), description="class"),
+        row=widgets.IntSlider(start, 0, side - 8, step=8, continuous_update=False),
+        column=widgets.IntSlider(start, 0, side - 8, step=8, continuous_update=False),
+        square=widgets.IntSlider(side // 4, 0, side // 2, step=8, continuous_update=False),
+        upload=widgets.FileUpload(
+            accept="image/*", description="upload a picture", tooltip="PNG, JPEG and others"
+        ),
+    )
