@@ -274,15 +274,25 @@ def end_all(process: subprocess.Popen, token: str) -> None:
     family = []
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
-    for other in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if other.environ().get(TOKEN) == token:
-                family.append(other)
+    family += with_token(token)
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
     process.kill()
     psutil.wait_procs(family, timeout=5)
+
+
+def with_token(token: str) -> list[psutil.Process]:
+    """The processes whose environment has a job's token; those of other users cannot be asked."""
+    return [other for other in psutil.process_iter() if environ(other).get(TOKEN) == token]
+
+
+def environ(process: psutil.Process) -> dict[str, str]:
+    """Environment of a process, {} where it cannot be had."""
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
 
 
 def clear_running(out: Path) -> None:

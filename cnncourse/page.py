@@ -78,12 +78,12 @@ def write(found: Sequence[Row], out: Path, *, lessons: bool = False) -> Path:
 
 
 def order(found: Sequence[Row]) -> list[str]:
-    """Columns as people read them: what was set and found, what it cost, what was said."""
+    """Columns as people read them: how it ended, what was set and found, what it cost."""
     settings = [
         name for name in (found[0] if found else []) if name.startswith(("param.", "number."))
     ]
     costs = ["seconds", "peak_memory_mb", "tries"]
-    return ["job", "state", *settings, *costs, "message", "headline", "last_line"]
+    return ["job", "state", "message", *settings, *costs, "headline", "last_line"]
 
 
 def title(column: str) -> str:
