@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from nbval.plugin import get_sanitize_patterns
 from PIL import Image
 
 from cnncourse import batch, jobs, verdict
@@ -392,6 +393,39 @@ def test_a_spoilt_copy_is_found_out(path, spoil, fault):
     spoil(notebook)
     found = saved_badly(notebook) + misshapen(notebook) + unproven(path.stem, notebook)
     assert fault in found
+
+
+def compared(text: str) -> str:
+    """A text as nbval compares it: without what tests/sanitize.cfg calls measured."""
+    for pattern, instead in get_sanitize_patterns((ROOT / "tests/sanitize.cfg").read_text("utf-8")):
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def changed_numbers(notebook) -> list[tuple[bool, str]]:
+    """For each number in a text output: whether nbval sees another digit in it, and where it is."""
+    found = []
+    for cell in code_cells(notebook):
+        ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
+        for output in cell.outputs:
+            text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+            for number in re.finditer(r"\d+", text):
+                start, digit = number.start(), (int(number[0][0]) + 1) % 10
+                other = f"{text[:start]}{digit}{text[start + 1 :]}"
+                seen = compared(other) != compared(text) and not ignored
+                found.append((seen, text[max(0, start - 30) : number.end()]))
+    return found
+
+
+@each_lesson
+def test_another_digit_in_a_stored_number_is_seen_unless_it_was_measured(path):
+    numbers = changed_numbers(nbformat.read(path, 4))
+    unseen = [where for seen, where in numbers if not seen]
+    exact = [
+        where for where in unseen if "≈" not in where and not re.search("device|lesson_name", where)
+    ]
+    assert len(numbers) >= 20
+    assert len(exact) <= len(numbers) / 10, exact  # what a machine is, in lesson 00
 
 
 QUICK_LESSON = LESSONS["00_start_here"]
