@@ -4,16 +4,15 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-import anywidget
 import ipywidgets as widgets
 import numpy as np
-import torch
-import traitlets
 from torch import Tensor, nn
 
-from cnncourse import images, messages
+from cnncourse import messages
 from cnncourse.arithmetic import ReceptiveField
 from cnncourse.explorers import Explorer
+from cnncourse.explorers.clicks import Clicks
+from cnncourse.explorers.pictures import OWN, Pictures, chooser, colors, uploader
 from cnncourse.insight import features
 from cnncourse.insight.features import Peak
 from cnncourse.insight.layers import layer_of
@@ -22,9 +21,9 @@ from cnncourse.sketch import GRAY, Sketch, stretched
 from cnncourse.trace import trace
 from cnncourse.weights import load_weights
 
-OWN = "my own picture"
 DEPTHS = ("early", "middle", "deep")
 LAYERS = ("features.0.0", "features.3", "features.8")  # of EfficientNet-Lite0
+WIDTH_PX, HEIGHT_PX = 840, 560
 SHOWN, COLUMNS = 16, 4  # maps of a layer at once
 MAP_PX, GAP_PX, PANEL_PX, TOP_PX = 54, 4, 262, 44
 FAVOURITES, PATCH_PX = 6, 88
@@ -83,12 +82,6 @@ def known_layers(model: nn.Module, gallery: Tensor, names: Sequence[str]) -> lis
 # --- drawn ----------------------------------------------------------------------------------------
 
 
-def colors(image: Tensor) -> np.ndarray:
-    """(C, H, W) from 0 to 1 -> (H, W, 3), uint8."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-    return pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
-
-
 def first_on_page(unit: int) -> int:
     """First of the units that are shown together with this one."""
     return unit // SHOWN * SHOWN
@@ -113,7 +106,7 @@ def map_at(x: float, y: float) -> tuple[int, int] | None:
 
 def draw(look: Look) -> Sketch:
     """Maps of three layers above; picture with the unit's field, filter and patches below."""
-    page = Sketch(840, 560)
+    page = Sketch(WIDTH_PX, HEIGHT_PX)
     for depth, (layer, maps) in enumerate(zip(look.layers, look.maps, strict=True)):
         chosen = depth == look.depth
         x, _ = corner(depth, 0)
@@ -208,65 +201,22 @@ def sentence(look: Look) -> str:
 # --- wired ----------------------------------------------------------------------------------------
 
 
-class Clicks(anywidget.AnyWidget):
-    """Where the explorer's picture was clicked, in shares of its width and height."""
-
-    _esm = """
-    function render({ model, el }) {
-      el.style.display = "none";
-      requestAnimationFrame(() => {
-        const explorer = el.closest(".cnncourse-explorer");
-        if (!explorer) return;
-        explorer.addEventListener("click", (event) => {
-          if (event.target.tagName !== "IMG") return;
-          const box = event.target.getBoundingClientRect();
-          const share = [(event.clientX - box.left) / box.width,
-                         (event.clientY - box.top) / box.height];
-          model.set("at", [...share, event.timeStamp]);
-          model.save_changes();
-        });
-      });
-    }
-    export default { render };
-    """
-    at: list = traitlets.List().tag(sync=True)  # type: ignore[assignment]
-
-
-def gallery_of(preprocess: Preprocess) -> Tensor:
-    """The course's photographs as a network sees them, (13, 3, H, W), from 0 to 1."""
-    return torch.stack([preprocess.cut(images.photo(name)) for name in images.PHOTOS])
-
-
 def computer(
     model: nn.Module, preprocess: Preprocess, layers: Sequence[str]
 ) -> Callable[..., Look]:
     """compute of the explorer: a picture is passed through once, a unit only looked up."""
-    gallery = gallery_of(preprocess)
+    pictures = Pictures(preprocess)
+    gallery = pictures.gallery()
     known = known_layers(model, preprocess.standardise(gallery), layers)
-    kept: dict[str, object] = {}
 
     @lru_cache(maxsize=2)
-    def passed(picture: str, count: int) -> tuple[Tensor, list[Tensor]]:
-        del count  # of the uploads so far: one key for each
-        own = kept.get("own")
-        pixels = (
-            preprocess.cut(own)  # type: ignore[arg-type]
-            if picture == OWN
-            else gallery[images.PHOTOS.index(picture)]
-        )
-        maps = features.feature_maps(model, preprocess.standardise(pixels)[None], list(layers))
-        return pixels, [maps[name][0].cpu() for name in layers]
+    def passed(pixels: Tensor) -> list[Tensor]:
+        maps = features.feature_maps(model, preprocess.standardise(pixels)[None], layers)
+        return [maps[name][0].cpu() for name in layers]
 
     def compute(*, picture: str, depth: str, unit: int, upload: tuple) -> Look:
-        if picture == OWN and not upload:
-            rule, attempt = "there is no picture yet", "the button 'upload a picture'"
-            raise ValueError(messages.refusal("picture", OWN, rule, attempt=attempt))
-        if picture == OWN and kept.get("upload") is not upload:
-            decoded = images.decode(bytes(upload[0]["content"]))
-            kept.update(own=decoded, upload=upload, count=int(str(kept.get("count", 0))) + 1)
-        count = int(str(kept.get("count", 0))) if picture == OWN else 0
-        pixels, maps = passed(picture, count)
-        return Look(picture, pixels, known, maps, DEPTHS.index(depth), unit, gallery)
+        pixels = pictures.cut(picture, upload)
+        return Look(picture, pixels, known, passed(pixels), DEPTHS.index(depth), unit, gallery)
 
     return compute
 
@@ -307,14 +257,12 @@ def explorer(
         compute,
         draw,
         sentence,
-        width_px=840,
+        width_px=WIDTH_PX,
         adjust=adjust,
-        picture=widgets.Dropdown(options=[*images.PHOTOS, OWN], value=picture),
+        picture=chooser(picture),
         depth=widgets.Dropdown(options=DEPTHS, value=depth),
         unit=widgets.IntSlider(0, 0, units[DEPTHS.index(depth)] - 1),
-        upload=widgets.FileUpload(
-            accept="image/*", description="upload a picture", tooltip="PNG, JPEG and others"
-        ),
+        upload=uploader(),
     )
     clicks = Clicks()
     clicks.observe(lambda change: clicked(whole, change["new"], units), names="at")
@@ -324,7 +272,7 @@ def explorer(
 
 def clicked(whole: Explorer, at: Sequence[float], units: Sequence[int]) -> None:
     """Choose the map that was clicked, if one was: at is (x, y) in shares of the picture."""
-    found = map_at(at[0] * 840, at[1] * 560)
+    found = map_at(at[0] * WIDTH_PX, at[1] * HEIGHT_PX)
     if found is None:
         return
     depth, place = found
@@ -332,8 +280,5 @@ def clicked(whole: Explorer, at: Sequence[float], units: Sequence[int]) -> None:
     same = DEPTHS[depth] == controls["depth"].value
     unit = (first_on_page(controls["unit"].value) if same else 0) + place
     if unit < units[depth]:
-        with whole.hold_trait_notifications():
-            if not same:
-                controls["unit"].value = 0
-                controls["depth"].value = DEPTHS[depth]
-            controls["unit"].value = unit
+        controls["depth"].value = DEPTHS[depth]
+        controls["unit"].value = unit

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnncourse import images, messages
+from cnncourse import messages
 from cnncourse.explorers import Explorer
-from cnncourse.explorers.unit_browser import OWN, colors
+from cnncourse.explorers.pictures import OWN, Pictures, chooser, colors, uploader
 from cnncourse.insight import cam, gradients
 from cnncourse.insight.occlusion import covered, occlusion
 from cnncourse.insight.sanity import randomised, rank_correlation
@@ -139,24 +139,8 @@ class Kept:
     def __init__(self, model: nn.Module, preprocess: Preprocess, classes: Sequence[str]) -> None:
         self.model, self.preprocess, self.classes = model.eval(), preprocess, classes
         self.twin = randomised(model, [""], seed=0).eval()
-        self.own: Tensor | None = None
-        self.upload: tuple = ()
+        self.pictures = Pictures(preprocess)
         self.maps = lru_cache(maxsize=16)(self.both_maps)
-        self.gallery = lru_cache(maxsize=16)(lambda name: self.preprocess.cut(images.photo(name)))
-
-    def pixels(self, picture: str, upload: tuple) -> Tensor:
-        """The picture as the network sees it, (C, H, W), from 0 to 1; ValueError without one."""
-        if picture != OWN:
-            return self.gallery(picture)
-        if not upload:
-            rule, attempt = "there is no picture yet", "the button 'upload a picture'"
-            raise ValueError(messages.refusal("picture", OWN, rule, attempt=attempt))
-        if upload is not self.upload:
-            self.own = self.preprocess.cut(images.decode(bytes(upload[0]["content"])))
-            self.upload = upload
-            self.maps.cache_clear()
-        assert self.own is not None
-        return self.own
 
     @torch.no_grad()
     def probabilities(self, pixels: Tensor) -> Tensor:
@@ -164,10 +148,10 @@ class Kept:
         return self.model(self.preprocess.standardise(pixels)).softmax(dim=1)
 
     def both_maps(
-        self, picture: str, target: int, method: str, layer: str, square_px: int
+        self, pixels: Tensor, target: int, method: str, layer: str, square_px: int
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Maps of the network and of its twin, and their rank correlation."""
-        image = self.preprocess.standardise(self.pixels(picture, self.upload))[None]
+        image = self.preprocess.standardise(pixels)[None]
         one, other = (
             attributed(net, image, target, method=method, layer=layer, square_px=square_px)
             for net in (self.model, self.twin)
@@ -188,10 +172,10 @@ class Kept:
         upload: tuple,
     ) -> Look:
         """What the explorer shows; maps are kept, so that moving the square is quick."""
-        pixels = self.pixels(picture, upload)
+        pixels = self.pictures.cut(picture, upload)
         used = layer if method == "Grad-CAM" else ""
         window = max(8, square) if method == "occlusion" else 0
-        one, other, same = self.maps(picture, target, method, used, window)
+        one, other, same = self.maps(pixels, target, method, used, window)
         hidden = pixels[None]
         if square:
             hidden = covered(hidden, row=row, column=column, size_px=square, fill=0.5)
@@ -235,7 +219,7 @@ def wired(kept: Kept, layers: Sequence[str], picture: str, method: str) -> Explo
     before: dict[str, object] = {"upload": (), "picture": picture}
 
     def answer(name: str, upload: tuple) -> int:
-        return int(kept.probabilities(kept.pixels(name, upload)[None]).argmax())
+        return int(kept.probabilities(kept.pictures.cut(name, upload)[None]).argmax())
 
     def adjust(controls: dict) -> None:
         if controls["upload"].value != before["upload"]:  # an upload is shown at once
@@ -259,14 +243,12 @@ def wired(kept: Kept, layers: Sequence[str], picture: str, method: str) -> Explo
         sentence,
         width_px=840,
         adjust=adjust,
-        picture=widgets.Dropdown(options=[*images.PHOTOS, OWN], value=picture),
+        picture=chooser(picture),
         method=widgets.Dropdown(options=METHODS, value=method),
         layer=widgets.SelectionSlider(options=layers, value=layers[-1], continuous_update=False),
         target=widgets.Dropdown(options=names, value=answer(picture, ()), description="class"),
         row=widgets.IntSlider(start, 0, side - 8, step=8, continuous_update=False),
         column=widgets.IntSlider(start, 0, side - 8, step=8, continuous_update=False),
         square=widgets.IntSlider(side // 4, 0, side // 2, step=8, continuous_update=False),
-        upload=widgets.FileUpload(
-            accept="image/*", description="upload a picture", tooltip="PNG, JPEG and others"
-        ),
+        upload=uploader(),
     )

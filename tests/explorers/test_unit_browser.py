@@ -10,6 +10,7 @@ from torch import nn
 
 from cnncourse import images
 from cnncourse.explorers import unit_browser as browser
+from cnncourse.explorers.pictures import OWN, Pictures
 from cnncourse.models.resnet import resnet18
 from cnncourse.preprocess import Preprocess
 
@@ -61,7 +62,7 @@ def test_maps_filter_field_and_patches_are_the_models(model):
     assert look.square == (2 * row - 2, 2 * column - 2, 5)
     assert torch.equal(look.layers[1].filters, model[2].weight)
     assert look.layers[2].filters is None
-    every = SMALL.standardise(browser.gallery_of(SMALL))
+    every = SMALL.standardise(Pictures(SMALL).gallery())
     with torch.no_grad():
         highest = model[:3](every)[:, 3].amax(dim=(1, 2))
     peaks = look.layers[1].peaks[3]
@@ -167,7 +168,7 @@ def test_a_click_chooses_the_map_that_it_hits(explorer):
 def test_an_upload_is_shown_at_once_and_its_successor_too(explorer):
     bright = np.full((40, 60, 3), 250, np.uint8)
     explorer.controls["upload"].value = uploaded(bright)
-    assert explorer.controls["picture"].value == browser.OWN
+    assert explorer.controls["picture"].value == OWN
     first = explorer.words
     assert first.startswith("my own picture, 0, unit 0")
     explorer.controls["upload"].value = uploaded(bright // 5)
@@ -176,7 +177,7 @@ def test_an_upload_is_shown_at_once_and_its_successor_too(explorer):
 
 def test_no_upload_and_what_is_no_picture_are_said_and_the_picture_stays(explorer):
     before = explorer.png
-    explorer.controls["picture"].value = browser.OWN
+    explorer.controls["picture"].value = OWN
     assert "there is no picture yet. Try: the button" in explorer.message.value
     assert explorer.png == before
     file = uploaded(np.zeros((4, 4, 3), np.uint8))[0] | {"content": memoryview(b"hello")}

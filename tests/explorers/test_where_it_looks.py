@@ -10,6 +10,7 @@ from torch import nn
 
 from cnncourse import images
 from cnncourse.explorers import where_it_looks as looks
+from cnncourse.explorers.pictures import OWN
 from cnncourse.insight import cam, gradients, occlusion
 from cnncourse.insight.sanity import randomised, rank_correlation
 from cnncourse.preprocess import Preprocess
@@ -168,7 +169,7 @@ def test_an_upload_is_shown_at_once_and_its_successor_too(explorer):
         pixels = np.full((40, 60, 3), value, np.uint8)
         pixels[:, 30:] = 90
         explorer.controls["upload"].value = uploaded(file_of(pixels))
-        assert explorer.controls["picture"].value == looks.OWN
+        assert explorer.controls["picture"].value == OWN
         told.append(explorer.png)
         assert explorer.words.startswith("my own picture, Grad-CAM at 2")
     assert told[0] != told[1]
@@ -176,7 +177,7 @@ def test_an_upload_is_shown_at_once_and_its_successor_too(explorer):
 
 def test_no_upload_and_what_is_no_picture_are_said_and_the_picture_stays(explorer):
     before = explorer.png
-    explorer.controls["picture"].value = looks.OWN
+    explorer.controls["picture"].value = OWN
     assert "there is no picture yet. Try: the button" in explorer.message.value
     explorer.controls["upload"].value = uploaded(b"hello")
     assert "data (5 bytes)" in explorer.message.value
