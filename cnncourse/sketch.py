@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cnncourse import plots
 
 SCALE = 2
-MOST_BYTES = 200_000  # of a stored picture, so that a notebook with six photographs stays small
+MOST_BYTES, COLORS = 60_000, 64  # of a stored picture: a notebook with ten photographs stays small
 INK, GRAY, PALE = "#222222", "#888888", "#E4E4E4"
 ABOVE, BELOW = np.array([0, 114, 178]), np.array([213, 94, 0])  # blue and orange of `plots`
 
@@ -209,9 +209,17 @@ class Sketch:
             self.text(right + 6, middle, words, anchor="lm", size_px=13)
 
     def png(self) -> bytes:
-        """The canvas as a PNG, for a picture that is stored; a heavy one at the page's own size."""
+        """The canvas as a PNG, for a picture that is stored; a heavy one in 64 colours.
+
+        One that is heavy even so has the page's own size, too.
+        """
         sharp = compressed(self.canvas)
-        return sharp if len(sharp) <= MOST_BYTES else compressed(self.canvas.reduce(SCALE))
+        if len(sharp) <= MOST_BYTES:
+            return sharp
+        few = compressed(self.canvas.quantize(COLORS))
+        if len(few) <= MOST_BYTES:
+            return few
+        return compressed(self.canvas.reduce(SCALE).quantize(COLORS))
 
     def jpeg(self) -> bytes:
         """The canvas as a JPEG, at once, for a picture that follows a slider.

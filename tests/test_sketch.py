@@ -11,7 +11,7 @@ BLUE, ORANGE = [0, 114, 178], [213, 94, 0]
 
 
 def pixels(page: Sketch) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(page.png())))
+    return np.asarray(Image.open(io.BytesIO(page.png())).convert("RGB"))
 
 
 def middle_of_cell(page: Sketch, row: int, column: int, *, cell_px: int = 40) -> list[int]:
@@ -38,6 +38,21 @@ def test_a_heavy_picture_is_stored_at_the_pages_own_size(rng):
     page = Sketch(300, 200)
     page.image(rng.random((400, 600)), 0, 0, width_px=300, height_px=200)
     assert pixels(page).shape == (200, 300, 3)
+    assert len(colors_of(page)) <= 64
+
+
+def test_a_picture_of_middling_weight_stays_sharp_in_fewer_colours(rng):
+    page = Sketch(300, 200)
+    page.image(rng.random((150, 225)), 0, 0, width_px=300, height_px=200)
+    light = Sketch(300, 200)
+    light.image(rng.random((20, 30)), 0, 0, width_px=300, height_px=200)
+    assert pixels(page).shape == pixels(light).shape == (400, 600, 3)
+    assert len(colors_of(page)) <= 64 < len(colors_of(light))
+    assert abs(pixels(page).astype(float) - np.asarray(page.canvas)).mean() < 3
+
+
+def colors_of(page):
+    return {tuple(color) for color in pixels(page).reshape(-1, 3).tolist()}
 
 
 def test_signs_are_blue_above_zero_orange_below_and_white_at_zero():
