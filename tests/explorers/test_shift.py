@@ -12,7 +12,7 @@ ALONG, STILL = COMPARISONS
 
 
 def pixels(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)))
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 # --- moves and errors -----------------------------------------------------------------------------
