@@ -15,9 +15,9 @@ OTHER_CLASS = Question(
 )
 STRONGER = Question(
     "Every pixel of a digit may change by a tenth of the way from black to white. How many of the "
-    "digits that a network reads at 97 % will it still read?",
-    ("nearly all: a tenth is nothing", "about three of four", "half of them or fewer"),
-    answer="half of them or fewer",
+    "digits that a network reads will it still read?",
+    ("nearly all: a tenth is nothing", "about four of five", "about half, or fewer"),
+    answer="about half, or fewer",
     why="No pixel moves far, but all 784 move together, each in the direction that hurts. For a "
     "linear model the logit moves by eps times the sum of all the weights' magnitudes.",
 )
