@@ -59,7 +59,9 @@ def test_every_place_where_it_fits_is_drawn_and_no_other():
 
 
 def test_it_lies_where_it_was_laid():
-    covered = laid_on(torch.zeros(2, 1, 3, 3), torch.ones(1, 2, 2), torch.tensor([[0, 1], [1, 0]]))
+    images = torch.zeros(2, 1, 3, 3)
+    covered = laid_on(images, torch.ones(1, 2, 2), torch.tensor([[0, 1], [1, 0]]))
+    assert not images.any()  # they are not written on
     assert covered[0, 0].tolist() == [[0, 1, 1], [0, 1, 1], [0, 0, 0]]
     assert covered[1, 0].tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 0]]
 
