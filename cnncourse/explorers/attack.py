@@ -113,15 +113,18 @@ def draw_likeliest(page: Sketch, shown: Attacked, number: int, x: float) -> None
 
 
 def sentence(shown: Attacked) -> str:
-    """The setting, and the answers before and after with their probabilities."""
+    """The setting, and the answers before and after with their probabilities.
+
+    The answers wear the sign of what is measured: a network trained elsewhere may give others.
+    """
     first, second = shown.answers
     sure = shown.probabilities[0, first], shown.probabilities[1, second]
     aim = shown.target if shown.target == AWAY else f"towards {shown.target}"
     most = (shown.after - shown.before).abs().max().item() * 255
     return (
         f"{shown.method}, {aim}, no pixel by more than {shown.eps_255:g}/255 (it used "
-        f"≈ {most:.0f}): the network says {shown.classes[first]} (≈ {sure[0]:.2f}) before and "
-        f"{shown.classes[second]} (≈ {sure[1]:.2f}) after; the label is "
+        f"≈ {most:.0f}): the network says ≈ {shown.classes[first]} (≈ {sure[0]:.2f}) before and "
+        f"≈ {shown.classes[second]} (≈ {sure[1]:.2f}) after; the label is "
         f"{shown.classes[shown.label]}"
     )
 

@@ -81,7 +81,7 @@ def test_before_change_and_after_are_on_the_page(split):
 def test_the_sentence_says_what_was_done_and_both_answers(split):
     assert sentence(seen(split)) == (
         "FGSM, one step, away from the label, no pixel by more than 25.5/255 (it used ≈ 26): the "
-        "network says left (≈ 0.46) before and right (≈ 0.70) after; the label is left"
+        "network says ≈ left (≈ 0.46) before and ≈ right (≈ 0.70) after; the label is left"
     )
     assert ", towards right, " in sentence(seen(split, target="right"))
 
