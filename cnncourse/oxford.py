@@ -64,7 +64,8 @@ def load(
     root of torchvision's layout (default: the cache). Its pictures are read one by one, when asked.
 
     Raises ValueError for an unknown name or split, and where the data are not there and
-    download=False; ConnectionError and DamagedFile as `files.fetch` does.
+    download=False; ConnectionError and DamagedFile as `files.fetch` does; ImportError without
+    torchvision, which is an extra of the course.
     """
     if name not in SOURCES:
         raise ValueError(messages.unknown(name, "data set", SOURCES))
@@ -95,8 +96,10 @@ def fetch(source: Source, place: Path) -> None:
 
 def opened(name: str) -> Callable[[Path, str, Prepare, bool], Any]:
     """torchvision's data set, as a function of root, split, prepare and download."""
-    from torchvision import datasets
-
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise ImportError(f"{name}: torchvision reads it. Try: pip install torchvision.") from error
     kind: Any = datasets.OxfordIIITPet if name == "oxford-iiit-pet" else datasets.Flowers102
     return lambda root, split, prepare, download: kind(
         root, split, transform=prepare, download=download

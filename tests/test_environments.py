@@ -75,7 +75,7 @@ def requirements(folder: Path) -> dict[str, SpecifierSet]:
 def optional(folder: Path) -> set[str]:
     """Packages of the extras for readers: imported where they are asked for, and not needed."""
     extras = pyproject(folder)["optional-dependencies"]
-    named = [line for name in ("cluster", "parquet") for line in extras[name]]
+    named = [line for name in ("cluster", "parquet", "pets") for line in extras[name]]
     return {canonicalize_name(Requirement(line).name) for line in named}
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import sys
 import tarfile
 
 import numpy as np
@@ -127,3 +128,11 @@ def test_without_a_network_a_download_is_a_connection_error_and_leaves_nothing(t
         oxford.load("flowers102", "test", gray, folder=tmp_path, download=True)
     left = [path.name for path in (tmp_path / "flowers-102").iterdir()]
     assert all(name.endswith(".lock") for name in left)
+
+
+def test_without_torchvision_it_says_what_to_install(tmp_path, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with refused(
+        "flowers102: torchvision reads it. Try: pip install torchvision.", error=ImportError
+    ):
+        oxford.load("flowers102", "test", gray, folder=tmp_path, download=False)
