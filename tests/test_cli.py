@@ -68,7 +68,15 @@ def test_the_environment_sets_the_default_budget(executed, monkeypatch):
 
 
 def test_one_failure_makes_the_exit_code_1(executed):
-    assert cli.main(["run", "-p", "seed", "13", *executed[1]]) == 1
+    assert cli.main(["sweep", "06", "--seeds", "12,13,14", *executed[1]]) == 1
+
+
+def test_a_file_that_names_two_jobs_alike_starts_nothing(executed, capsys, tmp_path):
+    calls, folder = executed
+    (tmp_path / "jobs.yaml").write_text("- {lesson: '00', name: a}\n- {lesson: '06', name: A}\n")
+    assert cli.main(["sweep", "--jobs", "jobs.yaml", *folder]) == 2
+    assert "name='A': two jobs have it." in capsys.readouterr().err
+    assert calls == []
 
 
 def test_a_sweep_is_a_job_each_setting_with_rows_and_plots(executed, tmp_path):

@@ -30,7 +30,7 @@ def found(tmp_path) -> list[report.Row]:
             "state": "passed",
             "seconds": 1.5,
             "headline": "well",
-            "parameters": {"rate": rate, "seed": seed, "label": "cat & <dog>"},
+            "parameters": {"seed": seed, "rate": rate, "label": "cat & <dog>"},
             "numbers": {"accuracy": 0.5 + rate + seed / 10},
             "output": f"job_{3 * seed + index}.ipynb",
         }
@@ -51,7 +51,7 @@ def test_the_page_says_of_each_job_what_its_row_says(found, tmp_path):
     lines = [re.findall(r"<td[^>]*>(.*?)(?=<td|</tr>)", line) for line in body.split("<tr")[1:]]
     plain = [[html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in line] for line in lines]
     columns = re.findall(r'<th scope="col">([^<]*)', text)
-    assert columns[:5] == ["job", "result", "message", "rate", "seed"]
+    assert columns[:5] == ["job", "result", "message", "seed", "rate"]
     assert [line[0] for line in plain] == [row["job"] for row in found]
     assert [line[1] for line in plain] == [row["state"] for row in found]
     accuracy = [line[columns.index("accuracy")] for line in plain]
