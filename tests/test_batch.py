@@ -188,15 +188,17 @@ def after_its_pid(folder: Path, then: Callable[[psutil.Process], object]) -> Non
 
 
 def test_a_job_that_is_stopped_is_interrupted_and_all_it_started_is_ended(tmp_path):
-    detached = "subprocess.Popen(['sleep', '61'], start_new_session=True)"
-    path = write_lesson(tmp_path, NEVER_ENDS.format(more=detached))
+    orphan = "subprocess.run(['sh', '-c', 'sleep 61 & echo $! > orphan'], start_new_session=True)"
+    path = write_lesson(tmp_path, NEVER_ENDS.format(more=orphan))
     stop = threading.Event()
     seen = []
 
     def look(kernel: psutil.Process) -> None:
-        while not kernel.children():
+        while not (tmp_path / "orphan").exists() or not (tmp_path / "orphan").read_text():
             time.sleep(0.05)
-        seen.extend([kernel, *kernel.children(), kernel.parent()])
+        sleep = psutil.Process(int((tmp_path / "orphan").read_text()))
+        seen.extend([kernel, kernel.parent(), sleep])
+        assert sleep not in kernel.children(recursive=True)  # nobody's child: its shell is gone
         time.sleep(0.5)  # what was printed takes its way
         stop.set()
 
