@@ -225,7 +225,7 @@ def run_papermill(
             why, peak_mb = wait(process, job.timeout_s, stopped)
         finally:
             end_all(process, token)
-            reader.join(5)  # somebody may still hold the pipe
+            reader.join()
     code, printed = None if why else process.returncode, last_line(scratch / "stdout")
     return Ended(code, "\n".join(log), why, peak_mb, printed)
 
