@@ -48,6 +48,7 @@ full: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/bench.py
 	$(BIN)/python tests/bench_batch.py
+	$(BIN)/python tests/bench_training.py
 	$(BIN)/python tests/equality.py
 
 gpu-check: $(READY)
