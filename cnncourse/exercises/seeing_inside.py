@@ -1,7 +1,10 @@
-"""Exercises of the lesson on seeing inside: Grad-CAM, an attack to mend, a temperature by hand."""
+"""Exercises of the lesson on seeing inside: maps, an attack, a temperature, a texture's unit."""
+
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cnncourse.exercises import Exercise, Question, WrongAnswer
 
@@ -309,4 +312,236 @@ def best_temperature(logits, labels, candidates):
     ),
 )
 
-EXERCISES = (GRAD_CAM, ATTACK, TEMPERATURE)
+
+def drawn(number: int) -> torch.Generator:
+    """Random numbers of a case."""
+    return torch.Generator().manual_seed(number)
+
+
+# --- a map that does not listen -------------------------------------------------------------------
+
+
+def slope(model: nn.Module, image: Tensor, wanted: int) -> Tensor:
+    """Gradient of the wanted logit: (H, W)."""
+    x = image.clone().requires_grad_()
+    (found,) = torch.autograd.grad(model(x[None])[0, wanted], x)
+    return found.abs().amax(dim=0)
+
+
+def slope_of_the_best(model: nn.Module, image: Tensor, wanted: int) -> Tensor:
+    """Gradient of the largest logit, whatever is asked for."""
+    del wanted
+    with torch.no_grad():
+        best = int(model(image[None])[0].argmax())
+    return slope(model, image, best)
+
+
+def edges(model: nn.Module, image: Tensor, wanted: int) -> Tensor:
+    """Difference of neighbours in the picture; no network is asked."""
+    del model, wanted
+    return F.pad(image.mean(dim=0).diff(dim=1).abs(), (0, 1))
+
+
+def edges_of_a_class(model: nn.Module, image: Tensor, wanted: int) -> Tensor:
+    """Edges, moved by as many rows as the class has for its number; no network is asked."""
+    return edges(model, image, wanted).roll(wanted, dims=0)
+
+
+EXPLANATIONS = {
+    "the gradient": slope,
+    "edges": edges,
+    "the largest logit's gradient": slope_of_the_best,
+    "edges moved by the class": edges_of_a_class,
+}
+
+
+def network(number: int) -> nn.Module:
+    """A small network with random weights of that seed; 4 classes."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(number)
+        return nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(108, 4)
+        )
+
+
+def listens_case(number: int) -> tuple:
+    """An explanation, two networks, a picture of 6 x 6 px, two classes."""
+    explain = list(EXPLANATIONS.values())[number % len(EXPLANATIONS)]
+    image = torch.randn(1, 6, 6, generator=drawn(number))
+    first = number % 4
+    return explain, network(number), network(1000 + number), image, first, (first + 1) % 4
+
+
+def describe_listens(
+    explain: Callable, model: nn.Module, twin: nn.Module, image: Tensor, first: int, second: int
+) -> str:
+    """The explanation's name and the classes."""
+    name = {function: name for name, function in EXPLANATIONS.items()}[explain]
+    return f"{name}, classes {first} and {second}"
+
+
+LISTENS = Exercise(
+    name="listens",
+    task=(
+        "Unmask the 'explanation' that is only an edge detector. explain(model, image, wanted) "
+        "gives a map. Return two bools: whether the map for the class `first` changes when the "
+        "model is replaced by its random twin, and whether it changes when `second` is asked for "
+        "instead. 'Changes' means: not torch.allclose. An edge detector gives (False, False)."
+    ),
+    stub='''\
+def listens(explain, model, twin, image, first, second) -> tuple[bool, bool]:
+    """Whether an explanation's map depends on the weights, and on the class."""
+    ...''',
+    hints=(
+        "Make the map once for (model, first), and compare everything with it.",
+        "Change one thing at a time: the twin with the same class, then the same model with the "
+        "other class.",
+        "not torch.allclose(before, explain(twin, image, first)) is the first of the two.",
+    ),
+    solution_code='''\
+def listens(explain, model, twin, image, first, second):
+    """Whether an explanation's map depends on the weights, and on the class."""
+    before = explain(model, image, first)
+    by_weights = not torch.allclose(before, explain(twin, image, first))
+    by_class = not torch.allclose(before, explain(model, image, second))
+    return by_weights, by_class''',
+    wrong=(
+        WrongAnswer(
+            "def listens(explain, model, twin, image, first, second):\n"
+            "    before = explain(model, image, first)\n"
+            "    weights = torch.allclose(before, explain(twin, image, first))\n"
+            "    return weights, torch.allclose(before, explain(model, image, second))",
+            "Turned around: True is to mean that the map changes, and allclose says that it does "
+            "not.",
+        ),
+        WrongAnswer(
+            "def listens(explain, model, twin, image, first, second):\n"
+            "    before = explain(model, image, first)\n"
+            "    weights = not torch.allclose(before, explain(twin, image, second))\n"
+            "    return weights, not torch.allclose(before, explain(model, image, second))",
+            "Two things are changed at once: ask the twin for the same class, or you cannot tell "
+            "which of them the map listened to.",
+        ),
+        WrongAnswer(
+            "def listens(explain, model, twin, image, first, second):\n"
+            "    before = explain(model, image, first)\n"
+            "    weights = not torch.allclose(before, explain(twin, image, first))\n"
+            "    return weights, not torch.allclose(before, explain(twin, image, second))",
+            "The second question is about the class alone: ask the same model, not the twin.",
+        ),
+        WrongAnswer(
+            "def listens(explain, model, twin, image, first, second):\n"
+            "    before = explain(model, image, first).sum()\n"
+            "    weights = not torch.allclose(before, explain(twin, image, first).sum())\n"
+            "    return weights, not torch.allclose(before, explain(model, image, second).sum())",
+            "A sum forgets where: a map that only moves has the same sum. Compare place by place.",
+        ),
+        WrongAnswer(
+            "def listens(explain, model, twin, image, first, second):\n"
+            "    before = explain(model, image, first)\n"
+            "    by_class = not torch.allclose(before, explain(model, image, second))\n"
+            "    return by_class, not torch.allclose(before, explain(twin, image, first))",
+            "The two answers are in the wrong order: the weights come first, the class second.",
+        ),
+    ),
+    case=listens_case,
+    describe=describe_listens,
+)
+
+
+# --- the unit for a texture -----------------------------------------------------------------------
+
+
+def texture_case(number: int) -> tuple:
+    """Maps of patches, none below 0, their labels (of unequal counts), and a class."""
+    if number == 0:
+        maps = torch.tensor([[3.0, 9], [1, 6]])[:, :, None, None]
+        return maps, torch.tensor([0, 1]), 0
+    generator = drawn(number)
+    classes, units, side = 3 + number % 2, 3 + number % 6, 1 + number % 3
+    counts = [1 + (2 * number + 3 * label) % 5 for label in range(classes)]
+    labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
+    loud = torch.rand(1, units, 1, 1, generator=generator).mul(4).exp()
+    shape = (len(labels), units, side, side)
+    maps = torch.rand(shape, generator=generator).pow(3) * loud
+    return maps, labels, number % classes
+
+
+def describe_texture(maps: Tensor, labels: Tensor, wanted: int) -> str:
+    """The numbers where there are four, else how many there are of what."""
+    if maps.numel() <= 4:
+        return f"units answer {maps.flatten(1).tolist()} to classes {labels.tolist()}, wanted 0"
+    return f"{maps.shape[1]} units, {len(labels)} patches, wanted class {wanted}"
+
+
+FIND_UNIT = Exercise(
+    name="find_unit",
+    task=(
+        "Find the unit for a texture. Given maps (N, units, h, w), none below 0, of N patches, "
+        "their labels (N,) and a wanted class, return the number of the most selective unit: the "
+        "largest (a - b) / (a + b), where a is a unit's mean answer to the wanted class and b the "
+        "mean over the other classes of its mean answer to each. A unit answers a patch with the "
+        "mean of its map."
+    ),
+    stub='''\
+def find_unit(maps: Tensor, labels: Tensor, wanted: int) -> int:
+    """Number of the unit that is most selective for the wanted class."""
+    ...''',
+    hints=(
+        "First one number a patch and a unit: maps.mean(dim=(2, 3)).",
+        "Then a row a class: answers[labels == label].mean(dim=0). Classes count alike, however "
+        "many patches they have.",
+        "b is the mean of all rows but the wanted one; then ((a - b) / (a + b)).argmax().item().",
+    ),
+    solution_code='''\
+def find_unit(maps, labels, wanted):
+    """Number of the unit that is most selective for the wanted class."""
+    answers = maps.mean(dim=(2, 3))
+    others = [label for label in labels.unique().tolist() if label != wanted]
+    a = answers[labels == wanted].mean(dim=0)
+    b = torch.stack([answers[labels == label].mean(dim=0) for label in others]).mean(dim=0)
+    return ((a - b) / (a + b)).argmax().item()''',
+    wrong=(
+        WrongAnswer(
+            "def find_unit(maps, labels, wanted):\n"
+            "    return maps.mean(dim=(2, 3))[labels == wanted].mean(dim=0).argmax().item()",
+            "This is the loudest unit, and it may be as loud for every class: compare with the "
+            "others.",
+        ),
+        WrongAnswer(
+            "def find_unit(maps, labels, wanted):\n"
+            "    answers = maps.mean(dim=(2, 3))\n"
+            "    others = [label for label in labels.unique().tolist() if label != wanted]\n"
+            "    a = answers[labels == wanted].mean(dim=0)\n"
+            "    rows = [answers[labels == label].mean(dim=0) for label in others]\n"
+            "    return (a - torch.stack(rows).mean(dim=0)).argmax().item()",
+            "The difference alone prefers loud units: divide by a + b.",
+        ),
+        WrongAnswer(
+            "def find_unit(maps, labels, wanted):\n"
+            "    answers = maps.mean(dim=(2, 3))\n"
+            "    a = answers[labels == wanted].mean(dim=0)\n"
+            "    b = answers[labels != wanted].mean(dim=0)\n"
+            "    return ((a - b) / (a + b)).argmax().item()",
+            "A class with many patches counts for more here: take each class's mean first, then "
+            "their mean.",
+        ),
+        WrongAnswer(
+            "def find_unit(maps, labels, wanted):\n"
+            "    answers = maps.amax(dim=(2, 3))\n"
+            "    others = [label for label in labels.unique().tolist() if label != wanted]\n"
+            "    a = answers[labels == wanted].mean(dim=0)\n"
+            "    rows = [answers[labels == label].mean(dim=0) for label in others]\n"
+            "    b = torch.stack(rows).mean(dim=0)\n"
+            "    return ((a - b) / (a + b)).argmax().item()",
+            "A unit's answer is the mean of its map here, not its highest place: a texture is "
+            "everywhere.",
+        ),
+    ),
+    case=texture_case,
+    describe=describe_texture,
+    cases=40,
+)
+
+
+EXERCISES = (GRAD_CAM, ATTACK, TEMPERATURE, LISTENS, FIND_UNIT)

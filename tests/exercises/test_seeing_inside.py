@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnncourse.exercises import compiled
-from cnncourse.exercises.seeing_inside import ATTACK, CANDIDATES, GRAD_CAM, TEMPERATURE
-from cnncourse.insight import cam
+from cnncourse.exercises.seeing_inside import (
+    ATTACK,
+    CANDIDATES,
+    EXPLANATIONS,
+    FIND_UNIT,
+    GRAD_CAM,
+    LISTENS,
+    TEMPERATURE,
+)
+from cnncourse.insight import cam, features
 from cnncourse.insight.attacks import OnPixels, fgsm
 from cnncourse.insight.calibration import fit_temperature
 
@@ -66,3 +74,17 @@ def test_the_formula_of_grad_cam_is_the_packages():
     (slopes,) = torch.autograd.grad(model[2:](maps)[0, 2], maps)
     expected = cam.grad_cam(model, image, 2, layer="1")
     torch.testing.assert_close(solution(GRAD_CAM)(maps[0].detach(), slopes[0]), expected[0])
+
+
+def test_the_four_explanations_give_all_four_pairs_of_answers():
+    answers = [solution(LISTENS)(*LISTENS.case(number)) for number in range(len(EXPLANATIONS))]
+    assert answers == [(True, True), (False, False), (True, False), (False, True)]
+
+
+def test_the_unit_found_for_its_favourite_class_is_as_selective_as_the_package_says():
+    """The most selective unit of all, asked for its own class, is found."""
+    for number in range(1, 60):
+        maps, labels, _wanted = FIND_UNIT.case(number)
+        share, favourite = features.selectivity(maps.mean(dim=(2, 3)), labels)
+        best = int(share.argmax())
+        assert solution(FIND_UNIT)(maps, labels, int(favourite[best])) == best
