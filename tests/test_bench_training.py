@@ -65,6 +65,13 @@ def test_both_sides_train_on_the_same_images(bench, real_data, monkeypatch):
     assert torch.equal(theirs.reshape(50, 1, 28, 28), mnist.train.images[few])
 
 
+def test_torchvision_finds_what_was_unpacked(bench, real_data, tmp_path):
+    folder = bench.unpacked(str(real_data), tmp_path / "place")
+    seconds, model = next(bench.classic(folder, list(range(130)), seed=0))
+    assert seconds > 0
+    assert sum(parameter.numel() for parameter in model.parameters()) == 421_642
+
+
 def test_a_regression_is_named_and_noise_is_not(bench):
     kept = {"to 99 %": 40.0, "an epoch": 3.0, "gone": 5.0}
     assert bench.regressions({"to 99 %": 31.0, "an epoch": 2.9}, kept) == []
@@ -75,6 +82,7 @@ def test_a_regression_is_named_and_noise_is_not(bench):
 def test_a_run_that_is_worse_than_the_kept_one_ends_with_1(bench, monkeypatch, tmp_path, capsys):
     whole = replace(data.load("mnist", sample=True), complete=True)
     monkeypatch.setenv("CNNCOURSE_DATA", "somewhere")
+    monkeypatch.setattr(bench, "unpacked", lambda folder, place: folder)
     monkeypatch.setattr(bench.data, "load", lambda name: whole)
     monkeypatch.setattr(bench, "KEPT", tmp_path / "kept.json")
     monkeypatch.setattr(bench, "peak_gflops", lambda: 100.0)
