@@ -1,7 +1,9 @@
+import copy
 import dataclasses
 import io
 import json
 import pickle
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save
+from torch.nn import functional as F
 from torchvision.models import get_model_weights
 
-from cnncourse import files, images, weights
+from cnncourse import files, images, materials, weights
 from cnncourse.models.resnet import resnet18
 from cnncourse.weights import KNOWN, load_weights
 
@@ -267,6 +270,51 @@ def test_where_nothing_is_found_the_next_line_is_told(address, refused):
     with refused("efficientnet_lite0: it is in a package. Try: load_weights('efficientnet_lite0', "
                  "'course')."):  # fmt: skip
         load_weights("efficientnet_lite0", "download")
+
+
+# --- the ResNet-18 that comes with the course -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return load_weights("resnet18", "course")
+
+
+def of_the_nearest_mean(model, known, patches):
+    """Accuracy on the test patches: the class whose mean feature points the same way."""
+    model = copy.deepcopy(model).eval()
+    model.fc = torch.nn.Identity()
+    with torch.no_grad():
+        train, test = (
+            torch.cat([model(known.preprocess.standardise(x)) for x in part.images.split(32)])
+            for part in (patches.train, patches.test)
+        )
+    middle = train.mean(dim=0)
+    train, test = (F.normalize(part - middle, dim=1) for part in (train, test))
+    means = torch.stack([train[patches.train.labels == label].mean(dim=0) for label in range(16)])
+    return float(((test @ means.T).argmax(dim=1) == patches.test.labels).float().mean())
+
+
+def test_the_courses_resnet_tells_materials_apart_that_it_never_saw(ours):
+    """Sixteen kinds, five labelled patches each; by guessing 0.06."""
+    patches = materials.load(5)
+    torch.manual_seed(0)
+    learned, random = (of_the_nearest_mean(m, ours, patches) for m in (ours.model, resnet18()))
+    assert random < 0.25
+    assert learned > random + 0.2
+
+
+def test_the_card_is_of_the_file_that_comes_along(monkeypatch):
+    monkeypatch.undo()
+    card = (weights.PLACE / "resnet18-64px.md").read_text("utf-8")
+    content = (weights.PLACE / "resnet18-64px.safetensors").read_bytes()
+    assert f"SHA-256 {files.sha256(content)}" in card
+    assert len(content) <= 24e6
+    probe, random = (
+        float(re.search(rf"{name}\*?\*? \| \*?\*?(0\.\d+)", card)[1])
+        for name in ("this one", "knows nothing")
+    )
+    assert probe >= 0.6 > random
 
 
 # --- EfficientNet-Lite0, which comes with the course ----------------------------------------------
