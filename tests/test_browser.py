@@ -20,6 +20,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from cnncourse.explorers import unit_browser
+
 ROOT = Path(__file__).parent.parent
 # An explorer that computes and draws nothing: what the way to the browser and back costs by itself.
 ECHO = """
@@ -97,6 +99,8 @@ EXPLORERS = {
             "augmentation_lab",
             "schedules",
             "freeze_map",
+            "unit_browser",
+            "where_it_looks",
         )
     },
     "rate_finder": RATE_FINDER,
@@ -458,6 +462,21 @@ def test_every_slider_and_list_of_an_explorer_answers_to_the_keyboard(playground
         control = controls.nth(number)
         for key in there_and_back(control):
             pressed(playground, cell, control, key)
+    assert playground.errors == []
+
+
+def test_a_click_on_a_map_chooses_its_unit(playground):
+    cell = explorer_cell(playground, "unit_browser")
+    picture = cell.locator(".cnncourse-explorer img").first
+    box = picture.bounding_box()
+    scale = box["width"] / unit_browser.WIDTH_PX
+    x, y = unit_browser.corner(1, 6)
+    picture.click(position={"x": (x + 20) * scale, "y": (y + 20) * scale})
+    for _ in range(100):
+        if f"{unit_browser.LAYERS[1]}, unit 6:" in state(cell)[1]:
+            break
+        playground.wait_for_timeout(50)
+    assert f"{unit_browser.LAYERS[1]}, unit 6:" in state(cell)[1]
     assert playground.errors == []
 
 
