@@ -192,18 +192,18 @@ def draw_bars(page: Sketch, shown: Sizes) -> None:
         page.frame(530, y + 12, 330, 18, color=GRAY, line_px=1)
     if len(shown.curves) > 1:
         for row, line in enumerate(worth(shown)):
-            page.text(530, 338 + 20 * row, line, anchor="lm", size_px=13)
+            page.text(530, 318 + 20 * row, line, anchor="lm", size_px=13)
 
 
-def worth(shown: Sizes) -> tuple[str, str]:
-    """How many images the last curve needs to be as good as the first is here; in two lines."""
+def worth(shown: Sizes) -> tuple[str, str, str]:
+    """How many images the last curve needs to be as good as the first is here; in three lines."""
     first, last = shown.curves[0], shown.curves[-1]
     needed = images_for(shown.counts, last, shown.means[0])
     most = shown.counts[-1]
     told = (
         f"≈ {needed:.0f} images a class" if needed <= most else f"more than {most} images a class"
     )
-    return f"{last.name} needs {told}", f"to be as good as {first.name} is here"
+    return last.name, f"needs {told}", f"to be as good as {first.name} is here"
 
 
 def sentence(shown: Sizes) -> str:

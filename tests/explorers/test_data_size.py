@@ -57,9 +57,9 @@ def test_how_many_images_the_last_needs_is_the_way_back():
 
 def test_what_is_worth_how_many_is_said():
     assert worth(at(2)) == (
-        "from scratch needs ≈ 13 images a class", "to be as good as pretrained is here"
+        "from scratch", "needs ≈ 13 images a class", "to be as good as pretrained is here"
     )  # fmt: skip
-    assert worth(at(16))[0] == "from scratch needs more than 16 images a class"
+    assert worth(at(16))[1] == "needs more than 16 images a class"
 
 
 def test_one_curve_is_compared_with_nothing():
