@@ -225,7 +225,9 @@ def leave_ctrl_c(_worker: int) -> None:
 
 @contextmanager
 def without_ctrl_c() -> Iterator[None]:
-    """Inside the block Ctrl-C waits; a worker that begins there never gets it."""
+    """Inside the block Ctrl-C does not interrupt this thread; a worker that begins there never
+    gets it.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
