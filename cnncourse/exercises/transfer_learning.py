@@ -73,24 +73,36 @@ def small(number: int, classes: int = 5) -> Small:
     """A network of one to three blocks, drawn from the number."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(number)
-        return Small((2, 3, 4)[: 1 + number % 3], classes)
+        model = Small((2, 3, 4)[: 1 + number % 3], classes)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):  # as after a training, not the 0 and 1 it has
+                for tensor in module.state_dict().values():
+                    if tensor.is_floating_point():
+                        tensor.uniform_(0.5, 1.5)
+        return model
 
 
 # --- the line that freezes too much ---------------------------------------------------------------
 
 
 def left_to_train(function: Callable, arguments: tuple) -> object:
-    """Names of the parameters that get a gradient, shape of the logits, all of its tensors."""
+    """Names of the parameters that get a gradient, shape of the logits, what was not kept."""
+    learned = {name: tensor.clone() for name, tensor in arguments[0].state_dict().items()}
     model = function(*arguments)
     if not isinstance(model, nn.Module):
         return model
-    images = torch.randn(4, 1, 5, 5)
-    logits = model(images)
+    state = model.state_dict()
+    lost = [
+        name
+        for name, tensor in learned.items()
+        if not name.startswith("fc.") and not torch.equal(state.get(name, tensor + 1), tensor)
+    ]
+    logits = model(torch.randn(4, 1, 5, 5))
     if not logits.requires_grad:
-        return ["no parameter gets a gradient"], tuple(logits.shape)
+        return ["no parameter gets a gradient"], tuple(logits.shape), lost
     logits.square().sum().backward()
     named = [name for name, parameter in model.named_parameters() if parameter.grad is not None]
-    return named, tuple(logits.shape)
+    return named, tuple(logits.shape), lost
 
 
 HEAD_FIRST = '''\
@@ -175,6 +187,19 @@ def prepare(model, num_classes):
             "The convolutions are frozen; the weight and bias of batch normalisation still train. "
             "They were learned, too.",
         ),
+        WrongAnswer(
+            """\
+def prepare(model, num_classes):
+    for module in model.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    model.fc = nn.Linear(model.fc.in_features, num_classes)
+    return model""",
+            "What was learned is gone: the blocks have other numbers than before. Only the head is "
+            "to be new.",
+        ),
     ),
     case=lambda number: (small(number), 2 + number % 4),
     describe=lambda model, num_classes: (
@@ -201,7 +226,10 @@ CHANGES = (  # which tensors of the state are changed, by the ends of their name
 
 
 def states_case(number: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A state before, and one after: one number of a tensor moved, or two that cancel out."""
+    """A state before, and one after: one number of a tensor moved, or two that cancel out.
+
+    In every fifth case it moved by no more than its last digits.
+    """
     before = {name: tensor.clone() for name, tensor in small(number).state_dict().items()}
     after = {name: tensor.clone() for name, tensor in before.items()}
     for name, tensor in after.items():
@@ -211,7 +239,8 @@ def states_case(number: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             if number % 3 == 2 and len(flat) > 1:
                 flat[0] -= 1  # the sum is as it was
             if number % 5 == 4 and tensor.is_floating_point():
-                flat[-1] -= 0.9999  # a small change is one, too
+                old = float(before[name].view(-1)[-1])
+                flat[-1] = old + max(2e-7 * abs(old), 1e-9)  # a small change is one, too
     return before, after
 
 
@@ -312,11 +341,15 @@ def moved(before, after):
 
 
 def parts_case(number: int) -> tuple[list[nn.Module], float, float]:
-    """Parts of a network from the first to the head, some frozen; a rate and a decay."""
+    """Parts of a network from the first to the head, some frozen; a rate and a decay.
+
+    Mostly the first ones are; in every sixth case it is the one before the head alone.
+    """
     model = small(number)
     parts: list[nn.Module] = [*model.blocks, model.fc]
     if number >= 3:
-        for part in parts[: number % len(parts)]:
+        frozen = parts[-2:-1] if number % 6 == 5 else parts[: number % len(parts)]
+        for part in frozen:
             part.requires_grad_(False)
     if number % 4 == 3:
         model.fc.bias.requires_grad_(False)
@@ -432,6 +465,19 @@ def groups(parts, lr, decay):
             "The groups are right, and come in the reverse order. The first part is asked for "
             "first.",
         ),
+        WrongAnswer(
+            """\
+def groups(parts, lr, decay):
+    found, rate = [], lr
+    for part in reversed(parts):
+        trained = [p for p in part.parameters() if p.requires_grad]
+        if trained:
+            found.insert(0, {"params": trained, "lr": rate})
+            rate = rate * decay
+    return found""",
+            "A frozen part is no step in yours: what stands before it has too large a rate. Depth "
+            "counts, whether a part trains or not.",
+        ),
     ),
     case=parts_case,
     describe=lambda parts, lr, decay: (
@@ -447,18 +493,31 @@ def groups(parts, lr, decay):
 # --- the picture that is in both ------------------------------------------------------------------
 
 
+def nearly(picture: Tensor, number: int) -> Tensor:
+    """A picture (C, H, W) that is nearly another: upside down, one gray level brighter, its pixels
+    in another order, moved to the side, other in one pixel, or alike in one pixel alone.
+    """
+    changed, alike = picture.clone(), 1 - picture
+    changed[..., -1, -1] += 0.5
+    alike[..., 0, 0] = picture[..., 0, 0]
+    turned = picture.flatten().flip(0).view_as(picture)
+    ways = (picture.flip(-2), picture + 1 / 255, turned, picture.roll(1, -1), changed, alike)
+    return ways[number % len(ways)]
+
+
 def leak_case(number: int) -> tuple[Tensor, Tensor]:
     """Pictures to train on and to test with: some of these are among those, or are mirrored.
 
-    Others are near: upside down, shifted in value, or with the same pixels in another order.
+    Others are near (see `nearly`); in every sixth case two pictures to train on are the same.
     """
     draw = torch.Generator().manual_seed(number)
     size = 2 + number % 3
     train = torch.rand(2 + number % 4, 1, size, size + 1, generator=draw)
-    near = [train[0].flip(-2), train[1] + 0.02, train[1].flatten().flip(0).view_as(train[1])]
+    if number % 6 == 3:
+        train[0] = train[-1]
     test = [torch.rand(1, size, size + 1, generator=draw)]
     if number % 2:
-        test += [train[-1].clone(), near[number % 3]]
+        test += [train[-1].clone(), nearly(train[1], number // 2)]
     if number % 4 > 1:
         test += [train[0].flip(-1)]
     if number % 5 == 4:
@@ -551,6 +610,19 @@ def twins(train, test):
                 break
     return found""",
             "After the first twin you stop looking: a training picture may be in the test twice.",
+        ),
+        WrongAnswer(
+            """\
+def twins(train, test):
+    found = []
+    for j, asked in enumerate(test):
+        for i, known in enumerate(train):
+            if torch.equal(known, asked) or torch.equal(known.flip(-1), asked):
+                found.append((i, j))
+                break
+    return sorted(found)""",
+            "After the first twin of a test picture you stop looking: two training pictures may be "
+            "the same, and both are its twins.",
         ),
         WrongAnswer(
             """\

@@ -1,5 +1,6 @@
 from functools import partial
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ def test_a_resnet_is_prepared_and_only_its_head_trains():
 
 def test_the_faulty_function_gives_no_gradient_to_anything():
     faulty = compiled(PREPARE.stub, "prepare")
-    assert PREPARE.run(faulty, 0) == (["no parameter gets a gradient"], (4, 2))
+    assert PREPARE.run(faulty, 0) == (["no parameter gets a gradient"], (4, 2), [])
 
 
 def test_the_packages_way_to_prepare_is_right_too():
@@ -59,6 +60,19 @@ def test_setting_the_modules_own_attribute_freezes_nothing_and_is_wrong():
     assert told.text.startswith("Nothing is frozen now")
 
 
+def test_statistics_of_batch_normalisation_made_anew_are_lost_knowledge():
+    def prepare(model, num_classes):
+        for block in model.blocks:
+            block[1] = nn.BatchNorm2d(block[1].num_features)
+        model.requires_grad_(False)
+        model.fc = nn.Linear(model.fc.in_features, num_classes)
+        return model
+
+    told = PREPARE.check(prepare)
+    assert told.kind == "wrong"
+    assert "['blocks.0.1.weight', 'blocks.0.1.bias', 'blocks.0.1.running_mean'" in told.text
+
+
 # --- auditing a difference ------------------------------------------------------------------------
 
 
@@ -82,6 +96,17 @@ def test_the_cases_have_each_kind_of_change_and_changes_that_cancel():
         and abs(float((after[name] - before[name]).sum())) < 1e-6
     ]
     assert cancelled
+
+
+def test_a_change_of_the_last_digits_is_one_too():
+    def moved(before, after):
+        changed = [name for name in before if not torch.allclose(before[name], after[name])]
+        changed = [name for name in changed if not name.endswith("num_batches_tracked")]
+        statistics = [name for name in changed if "running_" in name]
+        return [name for name in changed if name not in statistics], statistics
+
+    told = AUDIT.check(moved)
+    assert told.text.startswith("Small changes pass as none.")
 
 
 # --- rates by depth -------------------------------------------------------------------------------
@@ -109,6 +134,16 @@ def test_some_parts_are_frozen_whole_and_some_heads_in_part():
     ]
     assert 0 < sum(whole) < len(cases)
     assert any(not parts[-1].bias.requires_grad for parts in cases)
+
+
+def test_a_part_between_two_that_train_is_frozen_in_some_cases():
+    """Without such a case, counting only the parts that train would pass."""
+
+    def groups(parts, lr, decay):
+        live = [part for part in parts if any(p.requires_grad for p in part.parameters())]
+        return solution(RATES)(live, lr, decay)
+
+    assert RATES.check(groups).text.startswith("A frozen part is no step in yours")
 
 
 def test_tuples_of_parameters_and_sgds_own_keys_are_right_too():
@@ -144,6 +179,28 @@ def test_twins_found_all_at_once_are_right_too():
         return [tuple(pair) for pair in same.nonzero().tolist()]
 
     assert TWINS.check(twins).kind == "right"
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        lambda one, other: bool((one == other).any()),
+        lambda one, other: torch.allclose(one, other, atol=0.01),
+        lambda one, other: torch.equal(one.sort().values, other.sort().values),
+        lambda one, other: torch.equal(one[..., :-1], other[..., :-1]),
+        lambda one, other: torch.equal(one.flatten().sort().values, other.flatten().sort().values),
+    ],
+)
+def test_pictures_that_are_only_alike_are_no_twins(alike):
+    def twins(train, test):
+        pairs = [(i, j) for i in range(len(train)) for j in range(len(test))]
+        return [
+            (i, j)
+            for i, j in pairs
+            if alike(train[i], test[j]) or alike(train[i].flip(-1), test[j])
+        ]
+
+    assert TWINS.check(twins).kind == "wrong"
 
 
 def test_most_cases_have_twins_and_some_have_none():
