@@ -94,6 +94,10 @@ class Pretrained:
         return [(self.classes[index], probability) for index, probability in pairs]
 
 
+class NotKept(ValueError):
+    """A download for which there is no place: a full disk, a folder that cannot be written."""
+
+
 def load_weights(name: str, source: str | Path = "auto") -> Pretrained:
     """Network of that name (see KNOWN) with weights trained to name the 1,000 classes of ImageNet.
 
@@ -102,8 +106,8 @@ def load_weights(name: str, source: str | Path = "auto") -> Pretrained:
     path of a .safetensors file with our names; a .pth only if it is, by SHA-256, one in KNOWN.
 
     Raises ValueError for an unknown name or source, for a pickle from elsewhere, for weights of
-    another network, and where nothing is found: it says what to type; DamagedFile (a ValueError)
-    and ConnectionError as `files.fetch` does.
+    another network, and where nothing is found: it says what to type; NotKept and DamagedFile
+    (ValueErrors) and ConnectionError where a download fails that was asked for.
     """
     if name not in KNOWN:
         raise ValueError(messages.unknown(name, "weights", KNOWN))
@@ -152,13 +156,17 @@ def first_found(name: str) -> Found:
         return of_course(name)
     try:
         return downloaded(name)
-    except (ConnectionError, files.DamagedFile) as error:
-        failure = error
+    except ConnectionError as error:
+        failure, why = error, "the download failed; is there a network?"
+    except files.DamagedFile as error:
+        failure, why = error, "what came from the network was not the file: a login page?"
+    except NotKept as error:
+        failure, why = error, "the download cannot be kept: is the disk full?"
     try:
         state, preprocess, origin = of_course(name)
     except ValueError as nothing:
         raise ValueError(str(nothing)) from failure
-    return state, preprocess, f"{origin} (the download failed; is there a network?)"
+    return state, preprocess, f"{origin} ({why})"
 
 
 def cached(name: str) -> Found | None:
@@ -180,9 +188,17 @@ def downloaded(name: str) -> Found:
     if not known.megabytes:
         raise ValueError(f"{name}: it is in a package. Try: load_weights({name!r}, 'course').")
     path = files.cache_dir() / "weights" / known.file
-    path.parent.mkdir(exist_ok=True)
     print(f"downloading {known.megabytes} MB into the cache")
-    files.fetch([URL + known.file], path, sha256=known.sha256)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        files.fetch([URL + known.file], path, sha256=known.sha256)
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise NotKept(
+            f"{known.file}: cannot be written into {path.parent} ({error.strerror or error}). "
+            "Try: CNNCOURSE_CACHE=<a folder with room>."
+        ) from error
     state = unpickled(name, path.read_bytes())
     return state, known.preprocess, f"{origin_of(name)}, a download"
 
@@ -217,7 +233,7 @@ def from_file(name: str, path: Path) -> Found:
     """State in a file: safetensors with our names, or a pickle whose SHA-256 is in KNOWN."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file. Try: load_weights({name!r}, 'auto').")
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         state, preprocess = from_safetensors(path)
         return state, preprocess or KNOWN[name].preprocess, f"the file {path.name}"
     content = path.read_bytes()

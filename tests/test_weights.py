@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import errno
 import io
 import json
 import pickle
@@ -107,7 +108,7 @@ def test_a_safetensors_file_is_loaded_with_the_preprocessing_it_names(state, tmp
     assert not found.model.training
     assert {part.dtype for part in found.model.parameters()} == {torch.float32}
     assert torch.equal(found.model.fc.weight, half["fc.weight"].float())
-    plain = put(tmp_path / "plain.safetensors", save(state))
+    plain = put(tmp_path / "plain.SAFETENSORS", save(state))
     again = load_weights("resnet18", str(plain))
     assert again.preprocess == KNOWN["resnet18"].preprocess
     assert same(again.model, state)
@@ -253,6 +254,42 @@ def test_without_a_network_the_courses_own_are_taken_and_it_is_said(address, sta
     )
     assert found.classes[7] == "class 7"
     assert "download" not in load_weights("resnet18", "course").origin
+
+
+@pytest.mark.parametrize("fault", ["full", "a file in its place"])
+def test_a_download_that_cannot_be_kept_says_so_and_auto_takes_the_courses(
+    address, pickled, state, tmp_path, monkeypatch, refused, fault
+):
+    """A full disk, and a cache in which no folder can be made."""
+    put(address / KNOWN["resnet18"].file, pickled)
+    files.write(tmp_path / "pretrained" / "resnet18-64px.safetensors", save(state))
+    folder, reason = tmp_path / "ours" / "weights", "File exists"
+    if fault == "full":
+        reason = "No space left on device"
+
+        def full(*_args, **_options):
+            raise OSError(errno.ENOSPC, reason)
+
+        monkeypatch.setattr(files, "fetch", full)
+    else:
+        put(folder, b"")
+    with refused(
+        f"resnet18-f37072fd.pth: cannot be written into {folder} ({reason}). "
+        "Try: CNNCOURSE_CACHE=<a folder with room>."
+    ):
+        load_weights("resnet18", "download")
+    assert load_weights("resnet18").origin == (
+        "weights made for this course (resnet18-64px, see its card) "
+        "(the download cannot be kept: is the disk full?)"
+    )
+
+
+def test_where_something_else_came_from_the_network_it_is_said(address, state, tmp_path):
+    put(address / KNOWN["resnet18"].file, b"<!doctype html>")
+    files.write(tmp_path / "pretrained" / "resnet18-64px.safetensors", save(state))
+    assert load_weights("resnet18").origin.endswith(
+        "(what came from the network was not the file: a login page?)"
+    )
 
 
 def test_where_nothing_is_found_the_next_line_is_told(address, refused):
