@@ -24,7 +24,7 @@ from cnncourse.preprocess import Preprocess
 from cnncourse.transfer.heads import head_name
 from cnncourse.transfer.parts import kind_of
 
-FORM = "1"  # of a key and a file: another number leaves old files alone
+FORM = "2"  # of a key and a file: another number leaves old files alone
 METADATA = "features"
 
 
@@ -56,7 +56,7 @@ class Task:
         digest.update(checkpoints.fingerprint(self.split).encode())
         for name, module in self.model.named_modules():
             if not f"{name}.".startswith(f"{self.head}."):
-                digest.update(f"{name} {kind_of(module).__name__} {module.extra_repr()}".encode())
+                digest.update(f"{name} {kind_of(module).__name__} {settings_of(module)}".encode())
         for name, tensor in self.model.state_dict().items():
             if not name.startswith(f"{self.head}."):
                 digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -130,6 +130,18 @@ def check_counts(split: Split) -> None:
     if count != labels:
         attempt = "the same indices for both"
         raise ValueError(f"{count} images and {labels} labels: must be as many. Try: {attempt}.")
+
+
+def settings_of(module: nn.Module) -> str:
+    """What a module says of itself, and its numbers, words and functions: what forward may use."""
+    own = {
+        name: getattr(value, "__qualname__", value)
+        for name, value in vars(module).items()
+        if not name.startswith("_") and name != "training"
+    }
+    plain = (bool, int, float, str, type(None), tuple, list)
+    told = {name: value for name, value in sorted(own.items()) if isinstance(value, plain)}
+    return f"{module.extra_repr()} {told}"
 
 
 def as_bytes(tensor: Tensor) -> bytes:

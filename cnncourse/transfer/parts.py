@@ -78,6 +78,9 @@ def check_model(model: nn.Module) -> None:
     if isinstance(model, wraps):
         rule, attempt = "freeze what it wraps, and before it is wrapped", "model.module"
         raise TypeError(messages.refusal("model", type(model).__name__, rule, attempt=attempt))
+    if hasattr(model, "_orig_mod"):  # by torch.compile
+        rule, attempt = "freeze what it was compiled from, before it is compiled", "model._orig_mod"
+        raise TypeError(messages.refusal("model", type(model).__name__, rule, attempt=attempt))
     if isinstance(model, torch.jit.ScriptModule):
         rule, attempt = "its parts cannot be changed", "the module that it was made from"
         raise TypeError(messages.refusal("model", type(model).__name__, rule, attempt=attempt))

@@ -145,7 +145,15 @@ def other_kind(model):
     model.relu = nn.ReLU6(inplace=True)  # with the same settings, and the same state: none
 
 
-CHANGES = [moved_weight, moved_statistic, other_stride, other_kind]
+def other_number(model):
+    model.layer1.share = 0.5  # forward may use it; no repr says so
+
+
+def other_function(model):
+    model.activation = torch.nn.functional.gelu
+
+
+CHANGES = [moved_weight, moved_statistic, other_stride, other_kind, other_number, other_function]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)

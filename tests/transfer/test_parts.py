@@ -85,6 +85,12 @@ def test_what_is_no_module_or_a_wrapped_one_is_refused(refused):
         TypeError,
     ):
         parts(nn.DataParallel(SimpleCNN()))
+    with refused(
+        "model='OptimizedModule': freeze what it was compiled from, before it is compiled. "
+        "Try: model._orig_mod.",
+        TypeError,
+    ):
+        parts(torch.compile(SimpleCNN()))
     traced = torch.jit.ScriptModule()
     with refused(
         "model='ScriptModule': its parts cannot be changed. Try: the module that it was made from.",
