@@ -98,6 +98,13 @@ class NotKept(ValueError):
     """A download for which there is no place: a full disk, a folder that cannot be written."""
 
 
+NOT_DOWNLOADED: dict[type, str] = {  # what auto says of a download that failed
+    ConnectionError: "the download failed; is there a network?",
+    files.DamagedFile: "what came from the network was not the file: a login page?",
+    NotKept: "the download cannot be kept: is the disk full?",
+}
+
+
 def load_weights(name: str, source: str | Path = "auto") -> Pretrained:
     """Network of that name (see KNOWN) with weights trained to name the 1,000 classes of ImageNet.
 
@@ -156,12 +163,9 @@ def first_found(name: str) -> Found:
         return of_course(name)
     try:
         return downloaded(name)
-    except ConnectionError as error:
-        failure, why = error, "the download failed; is there a network?"
-    except files.DamagedFile as error:
-        failure, why = error, "what came from the network was not the file: a login page?"
-    except NotKept as error:
-        failure, why = error, "the download cannot be kept: is the disk full?"
+    except (ConnectionError, files.DamagedFile, NotKept) as error:
+        failure = error
+        why = next(words for kind, words in NOT_DOWNLOADED.items() if isinstance(error, kind))
     try:
         state, preprocess, origin = of_course(name)
     except ValueError as nothing:
