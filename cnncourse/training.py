@@ -171,7 +171,7 @@ def fit(
                     channels_last=channels_last,
                 )
                 seconds = time.perf_counter() - started
-                validated = evaluate(model, validation)
+                validated = evaluate(model, validation, batch_size=at_once(validation, batch_size))
                 means = processes.means(means)
                 ended = row(epoch, means, validated, seconds, images.count)
                 if run is not None:
@@ -190,6 +190,15 @@ def fit(
                 model.load_state_dict(good)
                 raise NonFiniteLoss(not_finite(error, epoch, optimizer), history) from error
     return history
+
+
+def at_once(validation: Split, batch_size: int) -> int:
+    """Images to validate at once: a training batch, and of small ones more, as 500 of 28 px.
+
+    It takes less memory than training does: what fitted into it does not fail at the epoch's end.
+    """
+    pixels = validation.images[0, 0].numel()
+    return max(batch_size, min(500, 500 * 28 * 28 // pixels))
 
 
 def feed(

@@ -303,11 +303,11 @@ def test_ctrl_c_keeps_the_finished_epochs_and_what_was_learned(where, finished, 
 def test_ctrl_c_while_validating_keeps_the_finished_epochs(monkeypatch):
     real, calls = training.evaluate, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 2:  # after epoch 1, after epoch 2
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(training, "evaluate", interrupted)
     history = fit(linear(), epochs=3)

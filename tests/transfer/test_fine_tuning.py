@@ -39,6 +39,7 @@ def split(count, seed):
 
 
 TRAIN, VALIDATION = split(20, 1), split(10, 2)
+LABELS_100 = torch.arange(100) % 2
 
 
 def tune(model, stages=STAGES, **options):
@@ -249,6 +250,17 @@ def test_two_processes_tune_what_one_does(tmp_path):
 
 
 # Refused before anything trains
+
+
+def test_large_pictures_are_validated_a_batch_at_a_time_and_small_ones_more():
+    """What was let through by its batch would else fail at the end of the first epoch."""
+    for size_px, most in ((80, 61), (224, 8), (16, 100)):
+        model, seen = network(), []
+        model.register_forward_hook(lambda _model, given, _logits, seen=seen: seen.append(given[0]))
+        validation = Split(torch.zeros(1, 3, 1, 1).expand(100, 3, size_px, size_px), LABELS_100)
+        train = Split(validation.images[:8], LABELS_100[:8])
+        fine_tune(model, train, validation, stages=[Stage("fc", 1, 1e-2)], batch_size=8)
+        assert max(map(len, seen)) == most
 
 
 def test_a_batch_too_large_for_the_memory_is_refused_before_it_comes(monkeypatch):
