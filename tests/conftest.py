@@ -10,13 +10,24 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# Lessons that compare times: whatever runs beside them would be measured, too.
+MEASURE_TIMES = ("03_how_it_is_computed.ipynb", "12_efficientnet.ipynb")
 REAL_DATA = os.environ.get("CNNCOURSE_DATA")
 
 settings.register_profile("course", deadline=None, derandomize=True, database=None)
 settings.load_profile("course")
 
 
+def pytest_configure(config):
+    """One thread a worker, in all that it begins: as many workers as cores would wait on others."""
+    if config.getoption("numprocesses", None):
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.name in MEASURE_TIMES and item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.alone)
     if "full" in config.getoption("markexpr"):
         return
     for item in items:
@@ -30,9 +41,30 @@ def pytest_collection_finish():
         sys.modules["torch"].set_num_threads(1)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted and measured, from whichever process they ran in."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    said = {
+        (report.nodeid, sentence): None
+        for report in reports
+        for name, sentence in getattr(report, "user_properties", ())
+        if name == "told"
+    }
+    if said:
+        terminalreporter.section("counted and measured")
+    for _, sentence in said:
+        terminalreporter.write_line(sentence)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def tell(request):
+    """`tell(sentence)`: a figure for the end of the report; a print would stay in its process."""
+    return lambda sentence: request.node.user_properties.append(("told", sentence))
 
 
 @pytest.fixture

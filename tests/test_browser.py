@@ -127,6 +127,7 @@ ECHO_MS = 20  # a key to the kernel and back, nothing drawn, on two quiet cores
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.alone,  # from key to picture in milliseconds
     pytest.mark.skipif(
         not CHROMIUM,
         reason="NO BROWSER TEST RUNS: no Chromium here. Try: apt-get install chromium, or set "
@@ -513,13 +514,12 @@ def median_ms(page, name: str, *, moves: int = 11) -> float:
     return statistics.median(page.evaluate("() => window.moves"))
 
 
-def test_a_picture_follows_the_key_at_once(playground, capsys):
+def test_a_picture_follows_the_key_at_once(playground, tell):
     median_ms(playground, "echo")  # the first moves of a page are slower
     echo = median_ms(playground, "echo")
     medians = {name: median_ms(playground, name) for name in EXPLORERS if name != "echo"}
-    with capsys.disabled():
-        print(f"\nkey to picture, median: nothing drawn {echo:.0f} ms", end="")
-        print("".join(f", {name} {value:.0f} ms" for name, value in medians.items()))
+    each = "".join(f", {name} {value:.0f} ms" for name, value in medians.items())
+    tell(f"key to picture, median: nothing drawn {echo:.0f} ms{each}")
     # Twice what is meant, for machines that stutter; and where drawing nothing takes long, so may
     # everything.
     slower = 2 * max(1.0, echo / ECHO_MS)
@@ -725,7 +725,7 @@ def test_samples_and_habits_are_chosen_by_keyboard(pad_page):
     settled_words(root, says="as MNIST")
 
 
-def test_the_answer_follows_the_pen(pad_page, capsys):
+def test_the_answer_follows_the_pen(pad_page, tell):
     canvas = pad_page.locator(".cnncourse-pad canvas")
     pad_page.locator(".cnncourse-pad").get_by_role("button", name="clear").click()
     pad_page.evaluate(PROBE.replace("'keydown'", "'pointermove'"), 0)
@@ -738,10 +738,7 @@ def test_the_answer_follows_the_pen(pad_page, capsys):
         pad_page.wait_for_function(f"() => window.moves.length > {number}", timeout=5000)
     pad_page.mouse.up()
     median = statistics.median(pad_page.evaluate("() => window.moves"))
-    with capsys.disabled():
-        print(
-            f"\nstroke to answer and picture, median: {median:.0f} ms (meant {STROKE_MS})", end=""
-        )
+    tell(f"stroke to answer and picture, median: {median:.0f} ms (meant {STROKE_MS})")
     assert median < 2 * STROKE_MS  # for machines that stutter
 
 

@@ -337,7 +337,7 @@ NOT_SAVED = (
 
 @pytest.mark.parametrize("what", ["open", "replace", "fsync"])
 def test_every_write_made_to_fail_in_turn_loses_no_reported_epoch(
-    tmp_path, monkeypatch, references, capsys, what
+    tmp_path, monkeypatch, references, tell, what
 ):
     failures, said = 0, []
     for number in range(1, 100):
@@ -364,8 +364,7 @@ def test_every_write_made_to_fail_in_turn_loses_no_reported_epoch(
             assert_same(train(folder), references[FIRST])
     assert all(said)
     assert failures >= 3 * EPOCHS  # fingerprint, file, fingerprint at every epoch
-    with capsys.disabled():
-        print(f"\nevery {what} of {EPOCHS} epochs made to fail: {failures}, nothing lost")
+    tell(f"every {what} of {EPOCHS} epochs made to fail: {failures}, nothing lost")
 
 
 def test_a_full_disk_keeps_what_was_saved(tmp_path, references):
@@ -496,7 +495,7 @@ def stopped_at_random(folder, draw: random.Random, sign: int) -> tuple[int, int,
     return child.exitcode, reported, said.count(BEGAN) > said.count(ENDED)
 
 
-def hammered(folder, references, capsys, *, times: int, sign: int) -> None:
+def hammered(folder, references, tell, *, times: int, sign: int) -> None:
     """Signals at random moments, run after run; every run is finished, and as if undisturbed."""
     draw, stopped, runs, in_save, ended = random.Random(sign), 0, 0, 0, 0
     while ended < times:
@@ -518,31 +517,30 @@ def hammered(folder, references, capsys, *, times: int, sign: int) -> None:
         last = train(where)
         assert_same(last, references[FIRST])
         assert list(where.glob(".*")) == []  # what the killed left
-    with capsys.disabled():
-        print(
-            f"\n{sign.name}: {ended} of {stopped} sent ended a training, {in_save} inside a save; "
-            f"reported epochs lost: 0; runs finished with the same bits: {runs} of {runs}"
-        )
+    tell(
+        f"{sign.name}: {ended} of {stopped} sent ended a training, {in_save} inside a save; "
+        f"reported epochs lost: 0; runs finished with the same bits: {runs} of {runs}"
+    )
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: not on Windows")
 
 
 @needs_fork
-def test_50_kills_lose_no_reported_epoch_and_change_no_bit(tmp_path, references, capsys):
-    hammered(tmp_path, references, capsys, times=50, sign=signal.SIGKILL)
+def test_50_kills_lose_no_reported_epoch_and_change_no_bit(tmp_path, references, tell):
+    hammered(tmp_path, references, tell, times=50, sign=signal.SIGKILL)
 
 
 @needs_fork
-def test_20_interrupts_lose_no_reported_epoch_and_change_no_bit(tmp_path, references, capsys):
-    hammered(tmp_path, references, capsys, times=20, sign=signal.SIGINT)
+def test_20_interrupts_lose_no_reported_epoch_and_change_no_bit(tmp_path, references, tell):
+    hammered(tmp_path, references, tell, times=20, sign=signal.SIGINT)
 
 
 @needs_fork
 @pytest.mark.full
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_500_kills_and_interrupts(tmp_path, references, capsys, sign):
-    hammered(tmp_path, references, capsys, times=500, sign=sign)
+def test_500_kills_and_interrupts(tmp_path, references, tell, sign):
+    hammered(tmp_path, references, tell, times=500, sign=sign)
 
 
 def press(times: int, at_batch: int):

@@ -145,7 +145,7 @@ def scrambled(content: bytes, draw: random.Random) -> bytes:
     )
 
 
-def test_200_edited_checkpoints_are_called_damaged_before_anything_is_put_back(capsys):
+def test_200_edited_checkpoints_are_called_damaged_before_anything_is_put_back(tell):
     content, draw = packing.pack(trained(), FACTS), random.Random(0)
     parts = trained()
     before, noticed = state(parts), 0
@@ -161,8 +161,7 @@ def test_200_edited_checkpoints_are_called_damaged_before_anything_is_put_back(c
             noticed += 1
     assert noticed == 220
     assert state(parts) == before
-    with capsys.disabled():
-        print(f"\nedited checkpoints noticed, their SHA-256 right: {noticed} of 220")
+    tell(f"edited checkpoints noticed, their SHA-256 right: {noticed} of 220")
 
 
 def test_200_scrambled_headers_give_no_other_error_and_no_other_weights():

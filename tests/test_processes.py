@@ -84,7 +84,7 @@ def two(tmp_path_factory):
     return folder, found
 
 
-def test_two_processes_learn_what_one_does(two, tmp_path, capsys):
+def test_two_processes_learn_what_one_does(two, tmp_path, tell):
     weights, rows = trained(ALONE, tmp_path)
     _, ((_, (first, first_rows), _), (_, (second, second_rows), _)) = two
     assert first == second  # every process has the same weights, to the bit
@@ -94,8 +94,7 @@ def test_two_processes_learn_what_one_does(two, tmp_path, capsys):
         (torch.tensor(first[name]) - weight).abs().max().item() for name, weight in weights.items()
     )
     assert apart < 1e-6
-    with capsys.disabled():
-        print(f"\ntwo processes and one, after 3 epochs: weights at most {apart:.1e} apart")
+    tell(f"two processes and one, after 3 epochs: weights at most {apart:.1e} apart")
 
 
 def test_a_run_of_two_processes_goes_on_to_the_bit(two):

@@ -52,7 +52,7 @@ def rows(folder):
 
 
 def test_torchrun_with_two_processes_gives_the_weights_of_one(
-    tmp_path, surroundings, one_thread, capfd
+    tmp_path, surroundings, one_thread, capfd, tell
 ):
     """In float64: ReLU and max-pooling make float32's roundings grow to 0.03 in 62 steps."""
     assert train.main([*SHORT, "--run-dir", str(tmp_path / "one")]) == 0
@@ -71,8 +71,7 @@ def test_torchrun_with_two_processes_gives_the_weights_of_one(
     lines = [line for line in both.stdout.splitlines() if line.startswith("epoch ")]
     assert [line[:12] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]  # once, not twice
     assert alone.count("epoch ") == 2
-    with capfd.disabled():
-        print(f"\ntorchrun, two processes and one: weights at most {apart:.1e} apart")
+    tell(f"torchrun, two processes and one: weights at most {apart:.1e} apart")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is Unix's")
