@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+if "nbformat" not in sys.modules:  # what it imports would compile the grammar of web addresses: 1 s
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 import nbformat
 
 from cnncourse import batch, jobs, page, report

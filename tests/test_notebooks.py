@@ -222,8 +222,8 @@ WITHOUT_TORCH = """
 import sys
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ImportError("torch is not there")
+        if name.partition(".")[0] in ("torch", "rfc3987_syntax"):  # the second takes a second
+            raise ImportError(name + " is not there")
 sys.meta_path.insert(0, NoTorch())
 import nbformat
 from IPython.core.interactiveshell import InteractiveShell
