@@ -147,6 +147,10 @@ def train(options: argparse.Namespace, processes: Processes) -> training.History
         model.double()
         splits = [Split(split.images.double(), split.labels) for split in splits]
     model.to(pick_device(options.device))  # before the optimiser takes its parameters
+    if options.weights and processes.count == 1:  # several share the batch, on a machine or many
+        states, shape = 1 + (options.optimizer == "adam"), images.train.images.shape[1:]
+        wanted = {"batch_size": options.batch_size, "states": states, "device": options.device}
+        transfer.check_memory(model, shape, **wanted)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     augmentation = None
     if options.degrees or options.shift_px:
@@ -197,7 +201,8 @@ def pretrained(options: argparse.Namespace) -> tuple[nn.Module, data.Dataset]:
         Split(found.preprocess.standardise(split.images), split.labels)
         for split in (images.train, images.validation)
     )
-    return found.model, replace(images, train=train, validation=validation)
+    origin = f"{images.origin}; {found.origin}"
+    return found.model, replace(images, train=train, validation=validation, origin=origin)
 
 
 def data_set(options: argparse.Namespace, preprocess: Preprocess | None) -> data.Dataset:

@@ -1,13 +1,15 @@
 """The whole way: a head of its own, frozen, trained, audited; and the check that is for a GPU."""
 
 import importlib.util
+import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from cnncourse import transfer
+from cnncourse import materials, train, transfer
 from cnncourse.models.resnet import BasicBlock, ResNet
 
 
@@ -36,6 +38,21 @@ def test_a_new_head_learns_and_the_audit_says_what_else_moved(until, moved, drif
     found = transfer.audit(before, model)
     assert {f"{head}.weight", f"{head}.bias"} <= set(found.moved)
     assert (len(found.moved), len(found.drifted)) == (moved, drifted)
+
+
+def test_the_command_says_whose_weights_it_took_and_refuses_a_batch_that_does_not_fit(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(materials, "load", partial(materials.load, per_class=2))
+    monkeypatch.setattr("cnncourse.transfer.memory.free_memory", lambda _device: 4e8)
+    arguments = ["--weights", "efficientnet_lite0", "--data", "materials", "--run-dir"]
+    assert train.main([*arguments, str(tmp_path / "one"), "--batch-size", "999"]) == 2
+    said = capsys.readouterr().err
+    assert re.match(r"batch_size=999: training on images of 3x64x64 takes about .* GB, and 400 MB "
+                    r"are free\. Try: batch_size=\d+\.", said)  # fmt: skip
+    fits = ["--batch-size", re.search(r"Try: batch_size=(\d+)", said)[1], "--freeze", "classifier"]
+    assert train.main([*arguments, str(tmp_path / "two"), *fits]) == 0
+    assert "; ImageNet weights of TensorFlow's authors (efficient" in capsys.readouterr().out
 
 
 # tests/gpu_check.py, on the CPU
