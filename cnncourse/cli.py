@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 if "nbformat" not in sys.modules:  # what it imports would compile the grammar of web addresses: 1 s
@@ -69,16 +70,18 @@ def add_batch_arguments(command: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> float:
     """Seconds, more than none."""
-    if not 0 < float(text) < 1e8:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be above 0")
-    return float(text)
+    with suppress(ValueError):
+        if 0 < float(text) < 1e8:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: must be seconds, above 0")
 
 
 def count(text: str) -> int:
     """A whole number from 1 to 512."""
-    if not 1 <= int(text) <= 512:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be from 1 to 512")
-    return int(text)
+    with suppress(ValueError):
+        if 1 <= int(text) <= 512:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: must be from 1 to 512")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,9 +92,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jobs.check_names(chosen)
         with Journal(options.out) as journal:
             events = executed(chosen, options, journal)
+        told(events, chosen, options)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:  # most often, the disk is full
+        what = f"{error.filename or options.out}: cannot be read or written ({error.strerror})"
+        rest = "What ended stands. Try: room on the disk, then the same command."
+        print(f"{what}. {rest}", file=sys.stderr)
+        return 1
+    return 0 if all(event["state"] == "passed" for event in events) else 1
+
+
+def told(events: Sequence[Event], chosen: Sequence[jobs.Job], options: argparse.Namespace) -> None:
+    """Print the table, save where asked to, and write the report."""
     found = report.rows(events)
     print(f"\n{report.table(found)}")
     if options.command == "save":
@@ -100,7 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\nRows: " + ", ".join(map(str, written)))
     index = page.write(found, options.out, lessons=options.command != "sweep")
     print(f"Open {index}")
-    return 0 if all(event["state"] == "passed" for event in events) else 1
 
 
 def given(options: argparse.Namespace) -> dict[str, object]:

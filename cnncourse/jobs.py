@@ -79,7 +79,7 @@ def lessons(folder: Path) -> dict[str, Path]:
 
 
 def choose(names: Iterable[str], folder: Path) -> dict[str, Path]:
-    """The lessons of those names or numbers ("06", "mnist_from_scratch"); all where none is named.
+    """The lessons of those names or numbers ("6", "mnist_from_scratch"); all where none is named.
 
     Raises ValueError for a name that no lesson has.
     """
@@ -89,7 +89,7 @@ def choose(names: Iterable[str], folder: Path) -> dict[str, Path]:
     chosen = {}
     for name in names:
         stem = name.removesuffix(".ipynb")
-        found = [key for key in known if stem in (key, key[:2], key[3:])]
+        found = [key for key in known if stem in (key, key[3:]) or stem.zfill(2) == key[:2]]
         if not found:
             raise ValueError(messages.unknown(name, "lesson", known))
         chosen[found[0]] = known[found[0]]

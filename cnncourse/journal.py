@@ -25,7 +25,7 @@ Event = dict[str, object]
 class Journal:
     """The journal of a folder; nobody else can write there while it is open.
 
-    Raises ValueError on entering where another run holds the folder.
+    Raises ValueError on entering where another run holds the folder, or none can be had there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,13 +35,19 @@ class Journal:
         self.last: dict[str, Event] = {}  # the latest event of each job
 
     def __enter__(self) -> "Journal":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        out = f"out={str(self.path.parent)!r}"
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
         except Timeout as error:
             raise ValueError(
-                f"out={str(self.path.parent)!r}: another run is writing there. "
+                f"{out}: another run is writing there. "
                 "Try: another --out, or wait until it is done."
+            ) from error
+        except OSError as error:
+            raise ValueError(
+                f"{out}: must be a folder that can be written ({error.strerror}). "
+                "Try: another --out."
             ) from error
         for event in read(self.path):
             self.last[str(event["job"])] = event

@@ -119,7 +119,8 @@ def run_jobs(
 ) -> list[Event]:
     """Run what is to be run (see Journal.ended); the last event of each job, in order.
 
-    Ctrl-C and SIGTERM end what runs ("interrupted") and leave the rest "not run".
+    Ctrl-C and SIGTERM end what runs ("interrupted") and leave the rest "not run". Where the journal
+    cannot be written, what runs is ended and OSError raised: what it says stands.
     """
     prints = {job.name: job.fingerprint() for job in jobs}
     todo = [job for job in jobs if not journal.ended(job.name, prints[job.name], again=again)]
@@ -134,7 +135,7 @@ def run_jobs(
         progress.started(job.name)
 
     done: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
-    with stopped_by_signals(pool):
+    with stopped_by_signals(pool), ended_with(pool):
         futures = {pool.submit(job, started, progress): job for job in todo}
         for future in futures:
             future.add_done_callback(done.put)
@@ -143,7 +144,6 @@ def run_jobs(
             event = about[job.name] | result(job, future) | {"tries": tries[job.name]}
             journal.add([event])
             progress.ended(event)
-        pool.close()
     return [journal.last[job.name] for job in jobs]
 
 
@@ -188,6 +188,18 @@ def result(job: Job, future: "Future[Outcome]") -> Event:
         "numbers": outcome.record.get("numbers", {}),
         "output": outcome.notebook.name if outcome.notebook else None,
     }
+
+
+@contextmanager
+def ended_with(pool: Pool) -> Iterator[None]:
+    """Close the pool at the end of the block; where that is an error, end what runs first."""
+    try:
+        yield
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.close()
 
 
 @contextmanager

@@ -124,12 +124,24 @@ def test_a_wrong_call_exits_with_2_and_starts_nothing(
     assert calls == []
 
 
-@pytest.mark.parametrize("wrong", [["-j", "0"], ["--timeout", "0"], ["--retries", "99"]])
-def test_a_wrong_number_exits_with_2(executed, capsys, wrong):
+# An option, a wrong value, and what is said.
+WRONG_NUMBERS = [
+    ("-j", "0", "'0': must be from 1 to 512"),
+    ("-j", "two", "'two': must be from 1 to 512"),
+    ("--timeout", "0", "'0': must be seconds, above 0"),
+    ("--timeout", "soon", "'soon': must be seconds, above 0"),
+    ("--retries", "99", "invalid choice: 99"),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "sentence"), WRONG_NUMBERS)
+def test_a_wrong_number_exits_with_2(executed, capsys, option, value, sentence):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["run", *wrong, *executed[1]])
+        cli.main(["run", option, value, *executed[1]])
     assert ended.value.code == 2
-    assert wrong[0] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert option in said
+    assert sentence in said
 
 
 def test_save_runs_again_whatever_ran_before(executed, monkeypatch, tmp_path):

@@ -30,6 +30,7 @@ def test_a_lesson_is_found_by_number_by_name_or_both(tmp_path):
     for name in ("00_start_here", "06_mnist_from_scratch"):
         write_lesson(tmp_path, name=name)
     for name in (
+        "6",
         "06",
         "mnist_from_scratch",
         "06_mnist_from_scratch",

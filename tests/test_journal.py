@@ -32,6 +32,13 @@ def test_events_are_lines_in_order_and_the_last_one_counts(tmp_path):
         }
 
 
+def test_a_folder_that_cannot_be_is_said_in_words(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(ValueError, match=r"must be a folder that can be written \(.*another"):
+            Journal(out).__enter__()
+
+
 def test_an_event_is_on_the_disk_before_add_returns(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))

@@ -105,6 +105,30 @@ def test_an_executor_that_raises_is_told_and_the_others_go_on(notebook, tmp_path
     assert events[0]["message"] == "RuntimeError: broken"
 
 
+def test_a_journal_that_cannot_be_written_ends_what_runs(notebook, tmp_path, monkeypatch):
+    begun, ended = [], []
+
+    def execute(job, out, *, stopped, **_):
+        begun.append(job.name)
+        while job.name == "job_1" and not stopped():
+            time.sleep(0.01)
+        ended.append(job.name)
+        return passes(job, out)
+
+    def full(self, lines):
+        if b"passed" in lines:
+            raise OSError(28, "No space left on device")
+        return append(self, lines)
+
+    append = Journal.append
+    monkeypatch.setattr(Journal, "append", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(make_jobs(notebook, 9), tmp_path / "out", execute)
+    assert sorted(begun) == sorted(ended)  # nobody runs any more
+    assert len(begun) < 9
+    assert "passed" not in states(journal.read(tmp_path / "out" / journal.NAME))
+
+
 def test_each_job_has_a_share_of_its_own_and_no_more_run_than_workers(notebook, tmp_path):
     running, most, lock = [], [], threading.Lock()
 
