@@ -39,8 +39,10 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def few_labels(monkeypatch):
+def small_probe(monkeypatch):
+    """Few labels and one strength: here it is of no matter how good features are."""
     monkeypatch.setattr(probe, "PROBE_PER_CLASS", 2)
+    monkeypatch.setattr(probe, "STRENGTHS", (0.1,))
 
 
 def tensors(folder):
@@ -53,6 +55,7 @@ def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe, "PROBE_PER_CLASS", 2)
+        patch.setattr(probe, "STRENGTHS", (0.1,))
         return folder, distill.distill(TINY, **data, out=folder)
 
 
@@ -95,7 +98,7 @@ from pathlib import Path
 from cnncourse import bank, distill, probe
 
 torch.set_num_threads(1)
-probe.PROBE_PER_CLASS = 2
+probe.PROBE_PER_CLASS, probe.STRENGTHS = 2, (0.1,)
 real, calls = bank.views, []
 
 def killing(*arguments):
