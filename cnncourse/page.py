@@ -25,12 +25,14 @@ PAGE = """<!doctype html>
 body {{ font-family: sans-serif; margin: 2em; color: #222; background: #fff }}
 table {{ border-collapse: collapse }}
 th, td {{ padding: 4px 12px; text-align: left; border-bottom: 1px solid #ccc; vertical-align: top }}
-td a {{ white-space: nowrap }} td.words {{ min-width: 16em }}
+thead th {{ position: sticky; top: 0; background: #fff; box-shadow: 0 1px #ccc }}
+td:first-child {{ min-width: 16em; overflow-wrap: anywhere }} td.words {{ min-width: 16em }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 tr.bad td:nth-child(2) {{ color: #a00000; font-weight: bold }}
-.wide {{ overflow-x: auto }} svg {{ max-width: 100% }} text {{ font-size: 11px }}
+.wide {{ overflow: auto; max-height: 75vh }} svg {{ max-width: 100% }} text {{ font-size: 11px }}
 .plots {{ display: flex; flex-wrap: wrap; gap: 1em }} figure {{ margin: 0 }}
 input, select {{ font-size: 1em; padding: 4px; border: 1px solid #666 }}
+@media print {{ .wide {{ max-height: none }} }}
 </style></head><body><main>
 <h1>Results</h1>
 <p>{summary}</p>
@@ -100,6 +102,8 @@ def table_row(row: Row, columns: Sequence[str], links: dict[str, str]) -> str:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         text = f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
         shown = html.escape(text)
+        if name == "job":
+            shown = shown.replace("_", "_<wbr>")  # a long name goes on in a second line here
         if name == "job" and row["output"]:
             shown = f'<a href="{html.escape(quote(links[str(row["output"])]))}">{shown}</a>'
         kind = "number" if number else "words" if name in ("message", "headline") else ""

@@ -82,9 +82,9 @@ def test_nothing_was_swept_nothing_is_plotted(found, tmp_path):
 
 
 def test_a_notebook_is_linked_or_its_page_where_wanted(found, tmp_path):
-    assert '<a href="job_0.ipynb">job_0</a>' in written(found, tmp_path)
+    assert '<a href="job_0.ipynb">job_<wbr>0</a>' in written(found, tmp_path)
     text = written(found, tmp_path, lessons=True)
-    assert '<a href="job_0.html">job_0</a>' in text
+    assert '<a href="job_0.html">job_<wbr>0</a>' in text
     lesson = (tmp_path / "job_0.html").read_text("utf-8")
     assert "two &lt;b&gt;" in lesson
     assert lesson.index('alt="a cat"') < lesson.index('alt="a &quot;dog&quot;"')
