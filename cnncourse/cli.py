@@ -13,7 +13,7 @@ if "nbformat" not in sys.modules:  # what it imports would compile the grammar o
 import nbformat
 
 from cnncourse import batch, jobs, page, report
-from cnncourse.journal import Event, Journal
+from cnncourse.journal import UNFINISHED, Event, Journal
 from cnncourse.pool import LocalPool, Pool, run_jobs
 from cnncourse.progress import Progress
 
@@ -96,6 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while the report is written, when every job has its event
+        print("\nEnded. The same command takes up what was not finished.", file=sys.stderr)
+        return 130
     except OSError as error:  # most often, the disk is full
         what = f"{error.filename or options.out}: cannot be read or written ({error.strerror})"
         rest = "What ended stands. Try: room on the disk, then the same command."
@@ -114,6 +117,8 @@ def told(events: Sequence[Event], chosen: Sequence[jobs.Job], options: argparse.
     print("\nRows: " + ", ".join(map(str, written)))
     index = page.write(found, options.out, lessons=options.command != "sweep")
     print(f"Open {index}")
+    if any(row["state"] in UNFINISHED for row in found):
+        print("The same command takes up what was not finished.")
 
 
 def given(options: argparse.Namespace) -> dict[str, object]:

@@ -67,6 +67,28 @@ def test_the_environment_sets_the_default_budget(executed, monkeypatch):
     assert calls[0].parameters == {"budget": "smoke"}
 
 
+def test_what_was_not_finished_is_taken_up_by_the_same_command(executed, monkeypatch, capsys):
+    interrupted = batch.Outcome("00_start_here", "interrupted", 1.0)
+    calls, folder = executed
+    passes = cli.EXECUTE
+    monkeypatch.setattr(cli, "EXECUTE", lambda *_, **__: interrupted)
+    assert cli.main(["run", "0", *folder]) == 1
+    assert "The same command takes up what was not finished." in capsys.readouterr().out
+    monkeypatch.setattr(cli, "EXECUTE", passes)
+    assert cli.main(["run", "0", *folder]) == 0
+    assert len(calls) == 1
+    assert "The same command" not in capsys.readouterr().out
+
+
+def test_a_ctrl_c_while_the_report_is_written_is_no_traceback(executed, monkeypatch, capsys):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.page, "write", pressed)
+    assert cli.main(["run", "0", *executed[1]]) == 130
+    assert "Ended. The same command takes up" in capsys.readouterr().err
+
+
 def test_one_failure_makes_the_exit_code_1(executed):
     assert cli.main(["sweep", "06", "--seeds", "12,13,14", *executed[1]]) == 1
 
