@@ -11,6 +11,7 @@ from cnncourse.insight.layers import (
     asked,
     check_images,
     chosen,
+    in_pieces,
     layer_of,
     maps_of,
     targets_for,
@@ -31,14 +32,18 @@ def grad_cam(
     """
     check_images(images)
     targets = targets_for(images, classes)
-    with asked(model), watched(model, [layer]) as outputs:
-        logits = chosen(model(images.detach().clone().requires_grad_()), targets)
-        maps = maps_of(outputs, layer)
-        (slopes,) = torch.autograd.grad(logits.sum(), maps, allow_unused=True)
-    if slopes is None:
-        raise ValueError(f"layer {layer!r}: the logits do not depend on it. Try: another layer.")
-    weights = slopes.mean(dim=(2, 3), keepdim=True)
-    cam = (weights * maps.detach()).sum(dim=1)
+    found = []
+    for part, wanted in in_pieces(images, targets):
+        with asked(model), watched(model, [layer]) as outputs:
+            logits = chosen(model(part.detach().clone().requires_grad_()), wanted)
+            maps = maps_of(outputs, layer)
+            (slopes,) = torch.autograd.grad(logits.sum(), maps, allow_unused=True)
+        if slopes is None:
+            rule = "the logits do not depend on it. Try: another layer."
+            raise ValueError(f"layer {layer!r}: {rule}")
+        weights = slopes.mean(dim=(2, 3), keepdim=True)
+        found.append((weights * maps.detach()).sum(dim=1))
+    cam = torch.cat(found)
     return cam.relu() if relu else cam
 
 

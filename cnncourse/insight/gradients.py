@@ -15,9 +15,14 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from cnncourse import messages
-from cnncourse.insight.layers import answers_for, asked, check_images, chosen, targets_for
-
-AT_ONCE = 8  # pictures in one pass: 0.5 GB for an ImageNet network at 224 px
+from cnncourse.insight.layers import (
+    answers_for,
+    asked,
+    check_images,
+    chosen,
+    in_pieces,
+    targets_for,
+)
 
 
 def gradient(model: nn.Module, images: Tensor, classes: Tensor | int) -> Tensor:
@@ -26,7 +31,7 @@ def gradient(model: nn.Module, images: Tensor, classes: Tensor | int) -> Tensor:
     targets = targets_for(images, classes)
     slopes = []
     with asked(model):
-        for part, wanted in zip(images.split(AT_ONCE), targets.split(AT_ONCE), strict=True):
+        for part, wanted in in_pieces(images, targets):
             pixels = part.detach().clone().requires_grad_()
             logits = chosen(model(pixels), wanted)
             slopes.append(torch.autograd.grad(logits.sum(), pixels)[0])

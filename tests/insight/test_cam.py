@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnncourse.insight import cam
+from cnncourse.insight import cam, layers
 from cnncourse.models.efficientnet_lite import efficientnet_lite0
 from cnncourse.models.resnet import resnet18
 
@@ -47,6 +47,17 @@ def test_grad_cam_agrees_with_captum_at_any_layer(model, images, layer, relu):
     oracle = captum.attr.LayerGradCam(model, model.get_submodule(layer))
     theirs = oracle.attribute(images, CLASSES, relu_attributions=relu)[:, 0]
     close(cam.grad_cam(model, images, CLASSES, layer=layer, relu=relu), theirs.detach())
+
+
+def test_a_picture_gets_the_same_map_alone_and_in_company(model, images, monkeypatch):
+    three = torch.cat([images, images[:1].flip(3)])
+    classes = torch.tensor([0, 4, 2])
+    together = cam.grad_cam(model, three, classes, layer="maps.2")
+    monkeypatch.setattr(layers, "NUMBERS_AT_ONCE", 1)
+    passes = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    torch.testing.assert_close(cam.grad_cam(model, three, classes, layer="maps.2"), together)
+    assert len(passes) == 3
 
 
 @pytest.mark.parametrize("layer", ["layer1", "layer2.0", "layer4", "conv1"])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnncourse.insight import gradients
+from cnncourse.insight import gradients, layers
 from cnncourse.models.efficientnet_lite import efficientnet_lite0
 from cnncourse.models.resnet import resnet18
 
@@ -188,7 +188,7 @@ def test_a_picture_gets_the_same_map_alone_and_in_company(method, monkeypatch, i
     together = method(model, images, CLASSES)
     if method is not METHODS["smooth"]:
         torch.testing.assert_close(method(model, images[1:2], 4), together[1:2])
-    monkeypatch.setattr(gradients, "AT_ONCE", 2)
+    monkeypatch.setattr(layers, "NUMBERS_AT_ONCE", 2 * images[0].numel())  # two in one pass
     torch.testing.assert_close(method(model, images, CLASSES), together)
 
 

@@ -134,6 +134,16 @@ def test_a_class_for_all_or_one_each():
 
 
 @pytest.mark.parametrize(
+    ("side_px", "counts"), [(20, [5]), (160, [1] * 5), (224, [1] * 5), (128, [2, 2, 1])]
+)
+def test_so_many_pictures_go_at_once_as_memory_allows(side_px, counts):
+    images, targets = torch.zeros(5, 3, side_px, side_px), torch.arange(5)
+    parts = list(layers.in_pieces(images, targets))
+    assert [len(part) for part, _ in parts] == counts
+    assert torch.cat([wanted for _, wanted in parts]).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
     ("classes", "came"),
     [(1.5, "1.5"), (True, "True"), (torch.zeros(3), "(3,)"), (torch.tensor([1, 2]), "(2,)")],
 )
