@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cnncourse.explorers import unit_browser
+from cnncourse.explorers import unit_browser, unit_page
 
 ROOT = Path(__file__).parent.parent
 # An explorer that computes and draws nothing: what the way to the browser and back costs by itself.
@@ -470,8 +470,8 @@ def test_a_click_on_a_map_chooses_its_unit(playground):
     cell = explorer_cell(playground, "unit_browser")
     picture = cell.locator(".cnncourse-explorer img").first
     box = picture.bounding_box()
-    scale = box["width"] / unit_browser.WIDTH_PX
-    x, y = unit_browser.corner(1, 6)
+    scale = box["width"] / unit_page.WIDTH_PX
+    x, y = unit_page.corner(1, 6)
     picture.click(position={"x": (x + 20) * scale, "y": (y + 20) * scale})
     for _ in range(100):
         if f"{unit_browser.LAYERS[1]}, unit 6:" in state(cell)[1]:

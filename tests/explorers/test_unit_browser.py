@@ -10,6 +10,7 @@ from torch import nn
 
 from cnncourse import images
 from cnncourse.explorers import unit_browser as browser
+from cnncourse.explorers import unit_page
 from cnncourse.explorers.pictures import OWN, Pictures
 from cnncourse.models.resnet import resnet18
 from cnncourse.preprocess import Preprocess
@@ -77,49 +78,22 @@ def test_a_unit_that_sees_all_has_no_frame(model):
         picture="coffee", depth="deep", unit=1, upload=()
     )
     assert look.square is None
-    assert "where it sees all of the picture" in browser.sentence(look)
-    assert browser.draw(look).canvas.size == (1680, 1120)
-
-
-def test_every_map_shown_is_where_a_click_finds_it():
-    for depth in range(3):
-        for place in range(browser.SHOWN):
-            x, y = browser.corner(depth, place)
-            assert browser.map_at(x + 1, y + 1) == (depth, place)
-            assert browser.map_at(x + browser.MAP_PX - 1, y + browser.MAP_PX - 1) == (depth, place)
-            assert browser.map_at(x - 2, y + 1) is None
-    assert browser.map_at(400, 500) is None
+    assert "where it sees all of the picture" in unit_page.sentence(look)
+    assert unit_page.draw(look).canvas.size == (1680, 1120)
 
 
 def test_the_chosen_map_is_framed_and_only_that(explorer):
     explorer.controls["unit"].value = 6
-    canvas, middle = explorer.drawn.canvas, browser.MAP_PX / 2
+    canvas, middle = explorer.drawn.canvas, unit_page.MAP_PX / 2
 
     def is_framed(depth, place):  # its neighbours' frames reach one of the two sides at most
-        x, y = browser.corner(depth, place)
+        x, y = unit_page.corner(depth, place)
         sides = ((x - 2, y + middle), (x + middle, y - 2))
         return all(canvas.getpixel((round(2 * a), round(2 * b))) == (213, 94, 0) for a, b in sides)
 
-    places = [(depth, place) for depth in range(3) for place in range(browser.SHOWN)]
+    places = [(depth, place) for depth in range(3) for place in range(unit_page.SHOWN)]
     framed = [each for each in places if is_framed(*each)]
     assert framed == [(0, 6)]
-
-
-def test_a_map_is_drawn_from_its_darkest_to_its_brightest(model):
-    look = browser.computer(model, SMALL, LAYERS)(
-        picture="camera", depth="early", unit=0, upload=()
-    )
-    step = torch.zeros(20, 2, 2)
-    step[4] = torch.tensor([[-5.0, 5.0], [0, 0]])
-    canvas = browser.draw(look._replace(maps=[step, *look.maps[1:]])).canvas
-    x, y = browser.corner(0, 4)
-    quarter = browser.MAP_PX / 4
-    seen = [
-        canvas.getpixel((round(2 * (x + a * quarter)), round(2 * (y + b * quarter))))[0]
-        for b in (1, 3)
-        for a in (1, 3)
-    ]
-    assert seen == [0, 255, 127, 127]
 
 
 def test_every_control_changes_picture_and_words(explorer):
@@ -149,19 +123,19 @@ def click(explorer, x, y, stamp):
 
 def test_a_click_chooses_the_map_that_it_hits(explorer):
     controls = explorer.controls
-    x, y = browser.corner(2, 7)
+    x, y = unit_page.corner(2, 7)
     click(explorer, x + 20, y + 20, 1.0)
     assert (controls["depth"].value, controls["unit"].value) == ("deep", 7)
     assert "4, unit 7" in explorer.words
     controls["unit"].value = 20  # the second page of this layer: units 16 to 31
     click(explorer, x + 20, y + 20, 2.0)
     assert controls["unit"].value == 23
-    x, y = browser.corner(1, 9)
+    x, y = unit_page.corner(1, 9)
     click(explorer, x + 20, y + 20, 3.0)  # the middle layer has five units: no map is there
     assert (controls["depth"].value, controls["unit"].value) == ("deep", 23)
     click(explorer, 500, 500, 4.0)
     assert (controls["depth"].value, controls["unit"].value) == ("deep", 23)
-    click(explorer, *browser.corner(1, 4), 5.0)
+    click(explorer, *unit_page.corner(1, 4), 5.0)
     assert (controls["depth"].value, controls["unit"].value) == ("middle", 4)
 
 
@@ -222,4 +196,7 @@ def test_a_unit_of_a_resnet_at_224_px_is_switched_without_a_pass(monkeypatch, te
     explorer.controls["picture"].value = "coffee"
     image = 1000 * (time.perf_counter() - started)
     assert passes == [1]
-    tell(f"unit {sorted(spent)[3]:.0f} ms (meant 100), picture {image:.0f} ms (meant 1000)")
+    unit = sorted(spent)[3]
+    tell(f"unit {unit:.0f} ms (meant 100), picture {image:.0f} ms (meant 1000)")
+    assert unit < 300  # three times what is meant, for machines that stutter
+    assert image < 3000
