@@ -14,6 +14,7 @@ import nbformat
 
 from cnncourse import batch, jobs, page, report
 from cnncourse.journal import UNFINISHED, Event, Journal
+from cnncourse.parameters import parse_parameters
 from cnncourse.pool import LocalPool, Pool, run_jobs
 from cnncourse.progress import Progress
 
@@ -131,7 +132,7 @@ def whole(options: argparse.Namespace) -> list[jobs.Job]:
     """A job for each lesson that was named, called like the lesson."""
     chosen = []
     for name, path in jobs.choose(options.lessons, options.folder).items():
-        parameters = jobs.parse_parameters(name, nbformat.read(path, 4), given(options))
+        parameters = parse_parameters(name, nbformat.read(path, 4), given(options))
         limit = options.timeout or jobs.TIMEOUTS_S[str(parameters.get("budget", "quick"))]
         chosen.append(jobs.Job(name, path.resolve(), parameters, limit, options.solutions))
     return chosen

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import Protocol
 
 from cnncourse import batch
-from cnncourse.batch import Outcome, Slot
+from cnncourse.batch import Outcome
+from cnncourse.group import Slot
 from cnncourse.jobs import Job
 from cnncourse.journal import Event, Journal
 from cnncourse.progress import Progress

@@ -286,29 +286,9 @@ def test_any_folder_will_do_and_a_link_is_replaced_not_followed(tmp_path, monkey
     assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
-def test_a_slot_gives_threads_and_gpus_to_all_that_a_job_starts(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    found = batch.environment(batch.Slot(threads=3, gpus="1"), "token")
-    assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("3", "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    found = batch.environment(batch.Slot(), "token")
-    assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("5", "7")
-
-
 def test_what_was_stored_does_not_count_for_what_is_run(tmp_path):
     passed = run(write_lesson(tmp_path), tmp_path / "out").notebook
     assert verdict.closing_record(nbformat.read(passed, 4))
     fresh = batch.prepared(job(passed))
     assert verdict.closing_record(fresh) == {}
     assert all(cell.execution_count is None for cell in fresh.cells if cell.cell_type == "code")
-
-
-# What a file holds, and its last line that says something.
-PRINTED = [(b"", ""), (b"\n \n", ""), (b"a\nb\n\n", "b"), (b"\xff\xc3", "\ufffd\ufffd")]
-
-
-@pytest.mark.parametrize(("content", "line"), [*PRINTED, (b"x" * 9000, "x" * 300)])
-def test_the_last_line_is_what_was_printed_last(tmp_path, content, line):
-    assert batch.last_line(tmp_path / "none") == ""
-    (tmp_path / "stdout").write_bytes(content)
-    assert batch.last_line(tmp_path / "stdout") == line

@@ -48,49 +48,6 @@ def test_an_unknown_lesson_gets_the_nearest_name(tmp_path):
         jobs.choose([], tmp_path / "nowhere")
 
 
-def parse(tmp_path: Path, **given: str) -> dict[str, object]:
-    notebook = nbformat.read(write_lesson(tmp_path), 4)
-    return jobs.parse_parameters("01_tiny", notebook, given)
-
-
-def test_parameters_take_the_type_of_their_default(tmp_path):
-    assert parse(tmp_path, seed="3", rate="1", holds="False", budget="smoke") == {
-        "seed": 3,
-        "rate": 1.0,
-        "holds": False,
-        "budget": "smoke",
-    }
-
-
-# A parameter, its value, and the sentence it earns.
-REFUSED = [
-    ("sed", "1", "parameter 'sed': 01_tiny has no such parameter. Did you mean 'seed'? Known: "),
-    ("seed", "1.5", "seed='1.5': must be int. Try: -p seed 0."),
-    ("seed", "__import__('os')", "must be int"),
-    ("rate", "fast", "rate='fast': must be float. Try: -p rate 0.5."),
-    ("holds", "1", "must be bool"),
-    ("budget", "quik", "'quik': unknown budget. Did you mean 'quick'?"),
-    ("seed = 1; import os #", "1", "has no such parameter"),
-    ("seed", "-1", "seed=-1: must be from 0 to 4.29497e+09. Try: -p seed 0."),
-    ("seed", "9" * 12, "must be from 0"),
-    ("rate", "1.5", "rate=1.5: must be from 0 to 1. Try: -p rate 0.5."),
-    ("rate", "1e999", "must be from 0 to 1"),
-    ("device", "cuda:x", "device='cuda:x': must be auto, cpu, cuda, cuda:0, cuda:1, … or mps"),
-    ("device", "cpu'); import os #", "must be auto"),
-    ("seed", "(" * 500, "must be int"),
-    ("seed", "[].__class__", "must be int"),
-    ("__builtins__", "1", "has no such parameter"),
-    ("seed\nimport os", "1", "has no such parameter"),
-]
-
-
-@pytest.mark.parametrize(("name", "value", "sentence"), REFUSED)
-def test_a_wrong_parameter_is_refused_before_anything_starts(tmp_path, name, value, sentence):
-    with pytest.raises(ValueError) as refusal:  # noqa: PT011 the sentence is compared
-        parse(tmp_path, **{name: value})
-    assert sentence in str(refusal.value)
-
-
 def sweep(tmp_path: Path, *rows: dict) -> list[jobs.Job]:
     write_lesson(tmp_path)
     return jobs.sweep("01", tmp_path, rows, timeout_s=None)

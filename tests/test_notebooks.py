@@ -20,7 +20,7 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 from PIL import Image
 
-from cnncourse import batch, jobs, verdict
+from cnncourse import batch, jobs, parameters, verdict
 
 ROOT = Path(__file__).parent.parent
 LESSONS = jobs.lessons(ROOT / "notebooks")
@@ -81,7 +81,7 @@ def misshapen(notebook) -> list[str]:
     ]
     levels = [len(line) - len(line.lstrip("#")) for line in lines if re.match(r"#+ ", line)]
     tags = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
-    declared = jobs.declared(notebook)
+    declared = parameters.declared(notebook)
     long = [
         cell
         for cell in code_cells(notebook)

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from cnncourse import journal, pool, report
-from cnncourse.batch import Outcome, Slot
+from cnncourse.batch import Outcome
+from cnncourse.group import Slot
 from cnncourse.jobs import Job
 from cnncourse.journal import Journal
 from cnncourse.pool import LocalPool, run_jobs
