@@ -17,7 +17,7 @@ help:
 	@echo "make full   the long tests, and every lesson on its full budget"
 	@echo "make bench  measure speed, side by side"
 	@echo "make gpu-check  fine-tune on a GPU for a few batches: a table"
-	@echo "make mutate change one thing at a time in what is taught first: does a test see it? (long)"
+	@echo "make mutate change one thing at a time, in code and in lessons: does a test see it? (long)"
 	@echo "make save   execute the lessons and write them back into notebooks/"
 
 $(READY): pyproject.toml
@@ -57,6 +57,7 @@ gpu-check: $(READY)
 
 mutate: $(READY)
 	$(BIN)/python tests/mutate.py --jobs 2
+	$(BIN)/python tests/mutate_notebooks.py
 
 save: $(READY)
 	$(BIN)/cnncourse save

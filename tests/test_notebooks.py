@@ -3,6 +3,7 @@
 The stored outputs are compared with fresh ones by nbval, which pytest runs on notebooks/ itself.
 """
 
+import ast
 import base64
 import copy
 import io
@@ -105,6 +106,19 @@ def misshapen(notebook) -> list[str]:
     return [fault for fault, found in faults.items() if found]
 
 
+def checks(notebook) -> list[ast.expr]:
+    """What the closing cell checks, as expressions."""
+    closing = ast.parse(code_cells(notebook)[-1].source)
+    calls = [node for node in ast.walk(closing) if isinstance(node, ast.Call)]
+    words = [word for call in calls for word in call.keywords if word.arg == "checks"]
+    return [value for word in words for value in getattr(word.value, "values", [])]
+
+
+def names_something(value: ast.expr) -> bool:
+    """Whether an expression depends on anything: `True` and `2 < 3` do not."""
+    return any(isinstance(node, ast.Name) for node in ast.walk(value))
+
+
 def unproven(name: str, notebook) -> list[str]:
     """Faults of the stored result, and of the exercises against their records."""
     record = verdict.closing_record(notebook)
@@ -115,6 +129,7 @@ def unproven(name: str, notebook) -> list[str]:
         "no record": record.get("lesson") != name,
         "fewer than three checks": len(record.get("checks", {})) < 3,
         "a check is false": not all(record.get("checks", {}).values()),
+        "a check of nothing": not all(names_something(value) for value in checks(notebook)),
         "no costs": not {"seconds", "peak_memory_mb"}
         <= notebook.metadata.get("cnncourse", {}).keys(),
         "exercises and records differ": len(cells) != len(exercises)
@@ -355,6 +370,11 @@ def falsify(notebook) -> None:
     checks[next(iter(checks))] = False
 
 
+def hollow_out(notebook) -> None:
+    cell, check = first(notebook, "check"), checks(notebook)[-1]
+    cell.source = cell.source.replace(ast.get_source_segment(cell.source, check), "1 < 2")
+
+
 def drop_exercise(notebook) -> None:
     notebook.cells.remove(first(notebook, "exercise"))
 
@@ -381,6 +401,7 @@ BROKEN: list[tuple[Callable, str]] = [
     (move_check, "no closing check at the end"),
     (drop_record, "no record"),
     (falsify, "a check is false"),
+    (hollow_out, "a check of nothing"),
     (drop_exercise, "exercises and records differ"),
     (change_stub, "exercises and records differ"),
 ]
