@@ -115,6 +115,7 @@ class AlexNet(nn.Module):
         hidden: int = HIDDEN,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         self.in_channels, self.smallest_px = in_channels, smallest_size(layers)
         self.features = alexnet_features(layers, in_channels=in_channels)
         self.avgpool = nn.AdaptiveAvgPool2d((MAP_PX, MAP_PX))
@@ -156,6 +157,7 @@ class AlexNet2012(nn.Module):
         hidden: int = HIDDEN,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         self.layers, self.in_channels = tuple(layers), in_channels
         self.smallest_px = smallest_size(layers)
         self.features = alexnet_features(layers, in_channels=in_channels)

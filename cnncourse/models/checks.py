@@ -6,6 +6,14 @@ Call it as `checks.check_images(...)`: so torch.fx, which feature extractors use
 import torch
 from torch import Tensor
 
+from cnncourse import messages
+
+
+def check_counts(*, in_channels: int, num_classes: int) -> None:
+    """Raise ValueError unless a network is built for a channel or more, and a class or more."""
+    messages.check_at_least("in_channels", in_channels, 1)
+    messages.check_at_least("num_classes", num_classes, 1)
+
 
 @torch.fx.wrap
 def check_images(

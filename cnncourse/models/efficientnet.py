@@ -138,6 +138,7 @@ class EfficientNet(nn.Module):
         num_classes: int = 1000,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         check_at_least("len(stages)", len(stages), 1)
         self.in_channels = in_channels
         self.smallest_px = 2 * math.prod(stage.stride for stage in stages) + 1  # 2 of the stem

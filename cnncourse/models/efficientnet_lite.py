@@ -130,6 +130,7 @@ class EfficientNetLite(nn.Module):
         num_classes: int = 1000,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         self.in_channels = in_channels
         self.smallest_px = 2 * math.prod(stage.stride for stage in stages) + 1  # 2 of the stem
         self.features = nn.Sequential(

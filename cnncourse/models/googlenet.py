@@ -224,6 +224,7 @@ class GoogLeNet(nn.Module):
         dropout_aux: float = 0.7,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         if transform_input and in_channels != 3:
             rule = "the three means it knows are of red, green and blue"
             raise ValueError(

@@ -160,6 +160,7 @@ class LeNet5(nn.Module):
         output: str,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         check_choices(activation, pooling, output, num_classes)
         self.in_channels, self.size_px = in_channels, SIZE_PX - 2 * padding
         self.squash = ACTIVATIONS[activation]

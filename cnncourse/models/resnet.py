@@ -213,6 +213,7 @@ class ResNet(nn.Module):
         zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         self.in_channels, channels = in_channels, widths[0]
         # Every stride rounds up: a map is ceil(H / total stride) high.
         self.smallest_px = (1 if small_images else 4) * 2 ** (len(depths) - 1) + 1

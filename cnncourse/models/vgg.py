@@ -84,6 +84,7 @@ class VGG(nn.Module):
         third_kernel_size: int = 3,
     ) -> None:
         super().__init__()
+        checks.check_counts(in_channels=in_channels, num_classes=num_classes)
         self.in_channels = in_channels
         self.smallest_px = 2 * 2 ** len(depths)  # every stage halves
         self.features = vgg_features(

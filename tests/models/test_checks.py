@@ -2,7 +2,17 @@ import pytest
 import torch
 from torch import nn
 
-from cnncourse.models import checks
+from cnncourse.models import (
+    alexnet,
+    checks,
+    efficientnet,
+    efficientnet_lite,
+    googlenet,
+    lenet,
+    resnet,
+    resnet_cifar,
+    vgg,
+)
 
 
 def check(*shape, dtype=torch.float32, in_channels=3, attempt=""):
@@ -77,3 +87,20 @@ def test_a_network_that_checks_can_still_be_traced_and_refuses():
     assert torch.equal(traced(torch.zeros(1, 3, 33, 33)), torch.ones(1, 3, 33, 33))
     with pytest.raises(ValueError, match="toy needs 33 px"):
         traced(torch.zeros(1, 3, 9, 9))
+
+
+BUILDERS = [
+    alexnet.alexnet, alexnet.alexnet_2012, vgg.vgg11, vgg.vgg16_bn, googlenet.googlenet,
+    googlenet.googlenet_2014, resnet.resnet18, resnet.resnet50, resnet_cifar.resnet20,
+    efficientnet.efficientnet_b0, efficientnet_lite.efficientnet_lite0, lenet.lenet5,
+    lenet.lenet5_modern,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("came", [0, -1, 2.5, "10"])
+@pytest.mark.parametrize("argument", ["in_channels", "num_classes"])
+def test_a_network_has_a_channel_and_a_class_or_more(build, argument, came, refused):
+    """Unasked, torch builds a layer without a number in it, or speaks of negative dimensions."""
+    with refused(f"{argument}={came!r}: must be a whole number, 1 or more. Try: {argument}=1."):
+        build(**{argument: came})
