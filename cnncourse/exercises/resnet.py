@@ -533,15 +533,19 @@ def wrong_strides(shapes):
 
 
 def gradients_case(number: int) -> tuple:
-    """A small network in either mode, with gradients of an earlier step, and a batch."""
+    """A small network in either mode, with gradients of an earlier step, and a batch.
+
+    In every fifth case its convolutions are within blocks, as a ResNet's are.
+    """
     torch.manual_seed(number)
     layers: list[nn.Module] = []
     channels = 1
     for _ in range(1 + number % 3):
-        layers += [nn.Conv2d(channels, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU()]
+        block = nn.Conv2d(channels, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU()
+        layers += [nn.Sequential(*block)] if number % 5 == 4 else block
         channels = 3
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(3 * 16, 4))
-    for module in model:
+    for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_var = torch.empty(3).uniform_(2, 4)
     images, labels = torch.randn(3 + number % 4, 1, 4, 4), torch.randint(4, (3 + number % 4,))
@@ -644,6 +648,16 @@ def gradient_norms(model, images, labels):
             """\
 def gradient_norms(model, images, labels):
     model.zero_grad()
+    F.cross_entropy(model(images), labels).backward()
+    convolutions = [module for module in model.children() if isinstance(module, nn.Conv2d)]
+    return [module.weight.grad.norm().item() for module in convolutions]""",
+            "You look at the network's outermost modules alone. Where convolutions are within "
+            "blocks, as in a ResNet, they are missed: modules() goes into every one.",
+        ),
+        WrongAnswer(
+            """\
+def gradient_norms(model, images, labels):
+    model.zero_grad()
     F.cross_entropy(model(images), labels, reduction="sum").backward()
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     return [module.weight.grad.norm().item() for module in convolutions]""",
@@ -662,9 +676,10 @@ def gradient_norms(model, images, labels):
     ),
     case=gradients_case,
     describe=lambda model, images, labels: (
-        f"{sum(isinstance(module, nn.Conv2d) for module in model)} convolutions, "
+        f"{sum(isinstance(module, nn.Conv2d) for module in model.modules())} convolutions"
+        f"{' in blocks' * isinstance(model[0], nn.Sequential)}, "
         f"{len(images)} images, "
-        + ("clean" if model[0].weight.grad is None else "with gradients from before")
+        + ("clean" if next(model.parameters()).grad is None else "with gradients from before")
         + ", in train mode" * model.training
         + ", in eval mode" * (not model.training)
     ),
