@@ -157,6 +157,7 @@ def fit(
         for epoch in range(len(history.epochs) + 1, epochs + 1):
             progress = Progress(epoch, epochs, batch=0, batches=total, history=history)
             try:
+                good: dict[str, Any] = {}  # the last copy's memory, free before the next is made
                 good = copy.deepcopy(model.state_dict())
                 torch.manual_seed(processes.seed(augment.mixed_seed(seed, epoch, purpose=2)))
                 running = processes.parts(images.batches(epoch))

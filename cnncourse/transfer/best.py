@@ -45,6 +45,7 @@ class Best:
         """
         self.epoch = epoch
         if self.run is None:
+            self.state = {}  # its memory, free before the next copy is made
             self.state = snapshot(self.model)
         elif self.run.writes and (checkpoint := self.run.path(epoch)).exists():
             with self.run.saving(NAME):

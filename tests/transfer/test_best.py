@@ -1,6 +1,9 @@
+import copy
 import errno
 import os
+import types
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from torch import nn
 
 from cnncourse import checkpoints, files, training
 from cnncourse.data import Split
+from cnncourse.transfer.audit import snapshot
 from cnncourse.transfer.best import NAME, Best, lowest, read
 
 
@@ -79,6 +83,30 @@ def test_the_best_epoch_is_put_back(tmp_path, saved):
     assert same(model.state_dict(), after(2))
     assert history.stopped == ""
     assert not best.stopped
+
+
+def counted(make, alive):
+    """The same function; before every call alive gets how many tensors of its last copy live."""
+    last = []
+
+    def copying(state):
+        alive.append(sum(tensor() is not None for tensor in last))
+        new = make(state)
+        last[:] = [weakref.ref(tensor) for tensor in new.values()]
+        return new
+
+    return copying
+
+
+def test_an_older_copy_is_gone_before_the_next_is_made(monkeypatch):
+    """One in `fit`, one of the best epoch: what was estimated of the memory is not passed."""
+    in_fit, in_best = [], []
+    deepcopy = counted(copy.deepcopy, in_fit)
+    monkeypatch.setattr(training, "copy", types.SimpleNamespace(deepcopy=deepcopy))
+    monkeypatch.setattr("cnncourse.transfer.best.snapshot", counted(snapshot, in_best))
+    model = network()
+    trained(model, Best(model, None), good=6)
+    assert in_fit == in_best == [0] * 6
 
 
 @pytest.mark.parametrize("saved", [False, True])
