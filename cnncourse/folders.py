@@ -32,6 +32,11 @@ class FolderDataset(Dataset):
     broken: tuple[str, ...] = ()  # file and reason
     repeated: tuple[str, ...] = ()  # files whose picture was there before, and where
 
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """What is to train with, to validate and to test, in this order."""
+        return self.train, self.validation, self.test
+
 
 @dataclass(frozen=True)
 class Listed:

@@ -43,6 +43,7 @@ def test_five_pictures_of_a_class_are_three_one_and_one(pets):
     assert dataset.classes == ("cat", "dog")
     for split, count in ((dataset.train, 3), (dataset.validation, 1), (dataset.test, 1)):
         assert torch.bincount(split.labels).tolist() == [count, count]
+    assert [len(split.labels) for split in dataset.splits] == [6, 2, 2]
     assert (dataset.broken, dataset.repeated) == ((), ())
 
 
