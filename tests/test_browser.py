@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cnncourse.explorers import unit_browser, unit_page
+from cnncourse.explorers import unit_browser, unit_page, where_it_looks
 
 ROOT = Path(__file__).parent.parent
 # An explorer that computes and draws nothing: what the way to the browser and back costs by itself.
@@ -478,6 +478,72 @@ def test_a_click_on_a_map_chooses_its_unit(playground):
             break
         playground.wait_for_timeout(50)
     assert f"{unit_browser.LAYERS[1]}, unit 6:" in state(cell)[1]
+    assert playground.errors == []
+
+
+def touched(page, start, end) -> None:
+    """A finger from one point of the page to another, as the browser's own input takes it."""
+    session = page.context.new_cdp_session(page)
+
+    def finger(kind: str, *points) -> None:
+        at = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    finger("touchStart", start)
+    for share in (step / 15 for step in range(1, 16)):
+        finger("touchMove", [a + share * (b - a) for a, b in zip(start, end, strict=True)])
+    finger("touchEnd")
+    session.detach()
+
+
+def dragged(page, cell, start, end, *, finger: bool = False) -> dict[str, float]:
+    """Drag on the picture of where_it_looks between two places, in shares of the photograph.
+
+    Gives where the picture was before.
+    """
+    picture = cell.locator(".cnncourse-explorer img").first
+    picture.scroll_into_view_if_needed()
+    box, looks = picture.bounding_box(), where_it_looks
+    scale = box["width"] / looks.WIDTH_PX
+    first, last = (
+        [
+            box["x"] + (looks.LEFT_PX + looks.SIDE_PX * x) * scale,
+            box["y"] + (looks.TOP_PX + looks.SIDE_PX * y) * scale,
+        ]
+        for x, y in (start, end)
+    )
+    if finger:
+        touched(page, first, last)
+    else:
+        page.mouse.move(*first)
+        page.mouse.down()
+        page.mouse.move(*last, steps=15)
+        page.mouse.up()
+    return box
+
+
+@pytest.mark.parametrize("finger", [False, True], ids=["mouse", "finger"])
+def test_the_square_is_dragged_over_the_picture(playground, finger):
+    cell = explorer_cell(playground, "where_it_looks")
+    side = where_it_looks.LITE_PX
+    for start, end in (((0.4, 0.4), (1.5, 0.1)), ((0.9, 0.2), (0.22, 0.72))):
+        before = dragged(playground, cell, start, end, finger=finger)
+        place = end[1] * side - side // 8, end[0] * side - side // 8
+        row, column = (8 * round(min(max(first, 0), side * 3 // 4) / 8) for first in place)
+        expected = f"a square of {side // 4} px at ({row}, {column}) takes"
+        for _ in range(100):
+            if expected in state(cell)[1]:
+                break
+            playground.wait_for_timeout(50)
+        assert expected in state(cell)[1]
+        assert cell.locator(".cnncourse-explorer img").first.bounding_box() == before  # no scroll
+    playground.mouse.move(5, 5)  # let go: the square follows no more
+    playground.wait_for_timeout(300)
+    assert expected in state(cell)[1]
+    shown = state(cell)[0]
+    dragged(playground, cell, (1.5, 0.5), (0.5, 0.5), finger=finger)  # begun on a map: not a drag
+    playground.wait_for_timeout(500)
+    assert state(cell)[0] == shown
     assert playground.errors == []
 
 

@@ -9,29 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnncourse import messages
 from cnncourse.explorers import Explorer
+from cnncourse.explorers.drags import Drags
 from cnncourse.explorers.pictures import OWN, Pictures, chooser, colors, uploader
-from cnncourse.insight import cam, gradients
-from cnncourse.insight.occlusion import covered, occlusion
+from cnncourse.insight.methods import METHODS, attributed
+from cnncourse.insight.occlusion import covered
 from cnncourse.insight.sanity import randomised, rank_correlation
 from cnncourse.preprocess import Preprocess
 from cnncourse.sketch import GRAY, Sketch
 from cnncourse.weights import load_weights
 
-METHODS = (
-    "Grad-CAM",
-    "gradient",
-    "SmoothGrad",
-    "integrated gradients",
-    "guided backpropagation",
-    "occlusion",
-)
 LAYERS = tuple(f"features.{stage}" for stage in (0, 2, 3, 4, 5, 6, 7, 8))  # of EfficientNet-Lite0
-SIDE_PX = 262
+WIDTH_PX, HEIGHT_PX = 840, 356
+SIDE_PX, LEFT_PX, TOP_PX, GAP_PX = 262, 10, 34, 16  # of the three squares
 LITE_PX = 160  # of a picture for Lite0: half the work of 224
-SMOOTH_COUNT, STEPS = 4, 8  # few, so that a move is answered in seconds
-STRIDES = 6  # squares of an occlusion map along a side
 
 
 class Look(NamedTuple):
@@ -49,49 +40,26 @@ class Look(NamedTuple):
     after: float
 
 
-def attributed(
-    model: nn.Module, image: Tensor, target: int, *, method: str, layer: str, square_px: int
-) -> Tensor:
-    """Map (1, h, w) of one picture (1, C, H, W) by a method of METHODS.
-
-    Raises ValueError for an unknown method.
-    """
-    if method == "Grad-CAM":
-        return cam.grad_cam(model, image, target, layer=layer)
-    if method == "occlusion":
-        stride = max(1, (image.shape[2] - square_px) // (STRIDES - 1))
-        return occlusion(model, image, target, size_px=square_px, stride_px=stride).relu()
-    if method == "gradient":
-        found = gradients.saliency(model, image, target)
-    elif method == "SmoothGrad":
-        found = gradients.smooth_grad(model, image, target, count=SMOOTH_COUNT)
-    elif method == "integrated gradients":
-        found = gradients.integrated_gradients(model, image, target, steps=STEPS)
-    elif method == "guided backpropagation":
-        found = gradients.guided_backpropagation(model, image, target)
-    else:
-        raise ValueError(messages.unknown(method, "method", METHODS))
-    return gradients.per_pixel(found)
-
-
 # --- drawn ----------------------------------------------------------------------------------------
 
 
 def draw(look: Look) -> Sketch:
     """Picture with its square, map, and the map of random weights, side by side."""
-    page = Sketch(840, 356)
-    places = [10 + number * (SIDE_PX + 16) for number in range(3)]
+    page = Sketch(WIDTH_PX, HEIGHT_PX)
+    places = [LEFT_PX + number * (SIDE_PX + GAP_PX) for number in range(3)]
     page.text(places[0], 16, look.picture, anchor="lm", bold=True)
     page.text(places[1], 16, look.method, anchor="lm", bold=True)
     page.text(places[2], 16, "the same, random weights", anchor="lm", bold=True)
     size = SIDE_PX / look.pixels.shape[1]
-    page.image(colors(look.pixels), places[0], 34, width_px=SIDE_PX, height_px=SIDE_PX, smooth=True)
+    pixels = colors(look.pixels)
+    page.image(pixels, places[0], TOP_PX, width_px=SIDE_PX, height_px=SIDE_PX, smooth=True)
     for values, x in zip((look.map, look.twin), places[1:], strict=True):
         draw_map(page, values, x)
     row, column, side = look.square
     if side:
-        page.frame(places[0] + column * size, 34 + row * size, side * size, side * size, line_px=2)
-    below = 34 + SIDE_PX + 20
+        at = places[0] + column * size, TOP_PX + row * size
+        page.frame(*at, side * size, side * size, line_px=2)
+    below = TOP_PX + SIDE_PX + 20
     share = f"{look.name}: {look.before:.2f}"
     page.text(places[0], below, share, anchor="lm", size_px=13)
     covered_words = f"with the square: {look.after:.2f}" if side else "no square"
@@ -105,8 +73,8 @@ def draw(look: Look) -> Sketch:
 def draw_map(page: Sketch, values: np.ndarray, x: float) -> None:
     """Values from 0 (black) to their 99th percentile (white); a small map is smoothed."""
     limit = float(np.percentile(values, 99)) or float(values.max())
-    page.image(values, x, 34, width_px=SIDE_PX, height_px=SIDE_PX, limit=limit, smooth=True)
-    page.frame(x, 34, SIDE_PX, SIDE_PX, color="#B0B0B0", line_px=1)
+    page.image(values, x, TOP_PX, width_px=SIDE_PX, height_px=SIDE_PX, limit=limit, smooth=True)
+    page.frame(x, TOP_PX, SIDE_PX, SIDE_PX, color="#B0B0B0", line_px=1)
 
 
 def sentence(look: Look) -> str:
@@ -195,7 +163,7 @@ def explorer(
     picture: str = "chelsea",
     method: str = "Grad-CAM",
 ) -> Explorer:
-    """Choose a picture, a class, a method and a layer; move a gray square over the picture.
+    """Choose a picture, a class, a method and a layer; drag a gray square over the picture.
 
     The model, its preprocessing and names of its classes: EfficientNet-Lite0 and ImageNet's, if
     none are given. When the picture changes, the class becomes the network's answer.
@@ -211,7 +179,7 @@ def explorer(
             empty = torch.zeros(1, 3, preprocess.size_px, preprocess.size_px)
             classes = [f"class {number}" for number in range(model.eval()(empty).shape[1])]
     kept = Kept(model, preprocess, classes)
-    return wired(kept, layers, picture, method)
+    return draggable(wired(kept, layers, picture, method), preprocess.size_px)
 
 
 def wired(kept: Kept, layers: Sequence[str], picture: str, method: str) -> Explorer:
@@ -241,7 +209,7 @@ def wired(kept: Kept, layers: Sequence[str], picture: str, method: str) -> Explo
         kept.compute,
         draw,
         sentence,
-        width_px=840,
+        width_px=WIDTH_PX,
         adjust=adjust,
         picture=chooser(picture),
         method=widgets.Dropdown(options=METHODS, value=method),
@@ -252,3 +220,32 @@ def wired(kept: Kept, layers: Sequence[str], picture: str, method: str) -> Explo
         square=widgets.IntSlider(side // 4, 0, side // 2, step=8, continuous_update=False),
         upload=uploader(),
     )
+
+
+def draggable(whole: Explorer, picture_px: int) -> Explorer:
+    """The explorer, whose square on a picture of that side follows a pointer, too."""
+    right, bottom = LEFT_PX + SIDE_PX, TOP_PX + SIDE_PX
+    drags = Drags(
+        region=[LEFT_PX / WIDTH_PX, TOP_PX / HEIGHT_PX, right / WIDTH_PX, bottom / HEIGHT_PX]
+    )
+    drags.observe(lambda change: dragged(whole, change["new"], picture_px), names="at")
+    whole.children = (*whole.children, drags)
+    return whole
+
+
+def dragged(whole: Explorer, at: Sequence[float], picture_px: int) -> None:
+    """Bring the middle of the square under the pointer, at (x, y) in shares of the page.
+
+    As near as the sliders' steps allow, and no further than the picture's edge.
+    """
+    controls, square = whole.controls, whole.controls["square"].value
+    if not square:
+        return
+    places = at[0] * WIDTH_PX - LEFT_PX, at[1] * HEIGHT_PX - TOP_PX
+    moved = {}
+    for name, place in zip(("column", "row"), places, strict=True):
+        first = place / SIDE_PX * picture_px - square / 2
+        last = (picture_px - square) // controls[name].step
+        step = min(max(round(first / controls[name].step), 0), last)
+        moved[name] = step * controls[name].step
+    whole.move(**moved)

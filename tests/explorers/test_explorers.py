@@ -76,6 +76,18 @@ def test_it_shows_picture_and_words_at_once():
     assert 'role="status"' in explorer.message.value
 
 
+def test_several_controls_that_move_together_are_drawn_once():
+    seen = []
+    explorer = example()
+    explorer.picture.observe(lambda change: seen.append(explorer.words), names="value")
+    explorer.move(number=9, sign=True)
+    assert seen == [explorer.words] == ["the root is -3 & real"]
+    explorer.move(number=9, sign=True)
+    assert len(seen) == 1
+    explorer.controls["number"].value = 1  # and each still moves by itself
+    assert explorer.words == "the root is -1 & real"
+
+
 def test_a_sketch_is_shown_as_a_jpeg_at_once_and_kept_as_a_png():
     explorer = Explorer(
         "Plain", lambda width: Sketch(width, 20), lambda page: page, lambda page: "white",

@@ -60,23 +60,14 @@ def image_of(name):
     return SMALL.standardise(SMALL.cut(images.photo(name)))[None]
 
 
-def test_each_method_shows_its_own_map(model):
+def test_the_chosen_methods_map_is_shown_for_the_class_and_the_layer(model):
     image = image_of("coffee")
-    expected = {
-        "Grad-CAM": cam.grad_cam(model, image, 1, layer="2"),
-        "gradient": gradients.per_pixel(gradients.saliency(model, image, 1)),
-        "SmoothGrad": gradients.per_pixel(gradients.smooth_grad(model, image, 1, count=4)),
-        "integrated gradients": gradients.per_pixel(
-            gradients.integrated_gradients(model, image, 1, steps=8)
-        ),
-        "guided backpropagation": gradients.per_pixel(
-            gradients.guided_backpropagation(model, image, 1)
-        ),
-        "occlusion": occlusion.occlusion(model, image, 1, size_px=8, stride_px=4).relu(),
-    }
-    assert tuple(expected) == looks.METHODS
-    for method, map_ in expected.items():
-        np.testing.assert_allclose(look(model, method=method).map, map_[0], atol=1e-6)
+    shown = look(model)
+    np.testing.assert_allclose(shown.map, cam.grad_cam(model, image, 1, layer="2")[0], atol=1e-6)
+    shown = look(model, method="occlusion", square=12)
+    expected = occlusion.occlusion(model, image, 1, size_px=12, stride_px=4).relu()
+    np.testing.assert_allclose(shown.map, expected[0], atol=1e-6)
+    assert shown.method == "occlusion"
 
 
 def test_the_layer_counts_for_grad_cam_alone(model):
@@ -197,7 +188,46 @@ def test_classes_without_names_are_numbered(model, refused):
         looks.explorer(model)
 
 
-def test_an_unknown_method_is_refused(model, refused):
-    known = ", ".join(looks.METHODS)
-    with refused(f"'xyz': unknown method. Known: {known}."):
-        look(model, method="xyz")
+def drag(explorer, row, column, stamp):
+    """Point at this place of the picture, in pixels of 32, as the browser tells it."""
+    x = (looks.LEFT_PX + column / 32 * looks.SIDE_PX) / looks.WIDTH_PX
+    y = (looks.TOP_PX + row / 32 * looks.SIDE_PX) / looks.HEIGHT_PX
+    explorer.children[-1].set_state({"at": [x, y, stamp]})
+    controls = explorer.controls
+    return controls["row"].value, controls["column"].value
+
+
+def test_the_middle_of_the_square_follows_the_pointer_in_the_sliders_steps(explorer):
+    explorer.controls["square"].value = 8
+    assert drag(explorer, 21, 11, 1.0) == (16, 8)
+    assert "a square of 8 px at (16, 8)" in explorer.words
+    assert drag(explorer, 25, 3, 2.0) == (24, 0)
+    explorer.controls["square"].value = 16
+    assert drag(explorer, 14, 18, 3.0) == (8, 8)
+    explorer.controls["row"].value = 0  # the sliders go on from there
+    assert "a square of 16 px at (0, 8)" in explorer.words
+
+
+def test_the_square_stays_on_the_picture_whole(explorer):
+    explorer.controls["square"].value = 8
+    assert drag(explorer, -50, 70, 1.0) == (0, 24)
+    assert drag(explorer, 70, -50, 2.0) == (24, 0)
+
+
+def test_a_move_within_the_same_step_draws_nothing_and_without_a_square_none_does(explorer):
+    explorer.controls["square"].value = 8
+    drawn = []
+    drag(explorer, 20, 20, 1.0)
+    explorer.picture.observe(lambda change: drawn.append(change), names="value")
+    assert drag(explorer, 21, 19, 2.0) == (16, 16)
+    assert drawn == []
+    drag(explorer, 28, 12, 3.0)  # two sliders, one picture
+    assert len(drawn) == 1
+    explorer.controls["square"].value = 0
+    assert drag(explorer, 4, 4, 4.0) == (24, 8)
+
+
+def test_a_drag_begins_on_the_picture_and_not_on_the_maps(explorer):
+    left, top, right, bottom = explorer.children[-1].region
+    assert (left * 840, right * 840) == pytest.approx((10, 272))
+    assert (top * 356, bottom * 356) == pytest.approx((34, 296))
