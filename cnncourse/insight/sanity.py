@@ -24,26 +24,32 @@ def randomised(model: nn.Module, layers: Sequence[str], *, seed: int) -> nn.Modu
     statistics stay. The model itself is not changed. Raises ValueError for an unknown layer.
     """
     twin = copy.deepcopy(model)
+    redraw(twin, layers, seed=seed)
+    return twin
+
+
+def redraw(model: nn.Module, layers: Sequence[str], *, seed: int) -> None:
+    """Redraw the weights in these layers, in place; all of them for [""]."""
     drawn = torch.Generator().manual_seed(seed)
-    parts = [twin] if list(layers) == [""] else [layer_of(twin, name) for name in layers]
+    parts = [model] if list(layers) == [""] else [layer_of(model, name) for name in layers]
     with torch.no_grad():
         for tensor in dict.fromkeys(x for part in parts for x in part.parameters()):
             noise = torch.randn(tensor.shape, generator=drawn).to(tensor)
             spread = tensor.std() if tensor.numel() > 1 else tensor.abs().sum()
             tensor.copy_(tensor.mean() + spread * noise)
-    return twin
 
 
 def cascade(
     model: nn.Module, layers: Sequence[str], *, seed: int
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Copies of a model in which ever more is random: the last of the layers, the last two, ...
+    """A copy of a model in which ever more is random: the last of the layers, the last two, ...
 
-    layers are names in the order of the pass. A layer once redrawn keeps its new weights.
+    layers are names in the order of the pass. A layer once redrawn keeps its new weights. It is one
+    copy, which changes when the next step is asked for: a second would take as much memory again.
     """
-    twin = model
+    twin = copy.deepcopy(model)
     for number, name in enumerate(reversed(layers)):
-        twin = randomised(twin, [name], seed=seed + number)
+        redraw(twin, [name], seed=seed + number)
         yield name, twin
 
 

@@ -51,16 +51,44 @@ def test_redrawn_weights_keep_mean_and_spread_and_the_model_its_own(model):
     assert twin[3].weight.mean().item() == pytest.approx(0, abs=2e-3)
     assert torch.equal(sanity.randomised(model, ["3"], seed=0)[3].weight, twin[3].weight)
     assert not torch.equal(sanity.randomised(model, ["3"], seed=1)[3].weight, twin[3].weight)
+    with torch.no_grad():
+        model[3].weight.add_(5.0)  # such as a normalisation's scale, which is near 1
+    moved = sanity.randomised(model, ["3"], seed=0)[3].weight
+    assert moved.mean().item() == pytest.approx(5, abs=2e-3)
     whole = sanity.randomised(model, [""], seed=0)
     assert not torch.equal(whole[0].weight, model[0].weight)
 
 
+def test_a_tensor_of_one_number_is_redrawn_too_about_its_own_size():
+    model = nn.Linear(1, 1)
+    drawn = [sanity.randomised(model, [""], seed=seed).weight.item() for seed in range(20)]
+    assert all(math.isfinite(value) for value in drawn)
+    assert len(set(drawn)) == 20
+    size = abs(model.weight.item())
+    assert max(abs(value - model.weight.item()) for value in drawn) < 4 * size
+
+
+def test_layers_of_the_same_shape_are_not_given_the_same_weights():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    twin = dict(sanity.cascade(model, ["0", "1"], seed=0))["0"]
+    one, other = ((x - x.mean()) / x.std() for x in (twin[0].weight, twin[1].weight))
+    assert not torch.allclose(one, other, atol=0.1)
+
+
 def test_the_cascade_goes_from_the_last_layer_down_and_keeps_what_it_drew(model):
-    twins = dict(sanity.cascade(model, ["0", "3"], seed=0))
-    assert list(twins) == ["3", "0"]
-    assert torch.equal(twins["3"][0].weight, model[0].weight)
-    assert torch.equal(twins["3"][3].weight, twins["0"][3].weight)
-    assert not torch.equal(twins["0"][0].weight, model[0].weight)
+    before = [model[0].weight.clone(), model[3].weight.clone()]
+    steps = [
+        (name, twin[0].weight.clone(), twin[3].weight.clone(), twin)
+        for name, twin in sanity.cascade(model, ["0", "3"], seed=0)
+    ]
+    (top, *after_top, one), (bottom, *after_bottom, other) = steps
+    assert (top, bottom) == ("3", "0")
+    assert torch.equal(after_top[0], model[0].weight)
+    assert not torch.equal(after_top[1], model[3].weight)
+    assert torch.equal(after_top[1], after_bottom[1])
+    assert not torch.equal(after_bottom[0], model[0].weight)
+    assert one is other  # one copy at a time
+    assert all(map(torch.equal, before, (model[0].weight, model[3].weight)))
 
 
 def test_a_map_of_the_weights_falls_and_an_edge_detector_does_not(model):
