@@ -57,3 +57,20 @@ def test_dropout_is_half_while_training_and_nothing_in_eval():
     assert set(kept.tolist()) == {0, 2}  # what is kept is doubled, so that the mean stays
     assert kept.mean().item() == pytest.approx(1, abs=0.05)  # 5 standard errors: 5 / 100
     assert torch.equal(dropout.eval()(ones), ones)
+
+
+def test_pooling_first_changes_no_logit_and_no_gradient():
+    torch.manual_seed(0)
+    usual, quick = SimpleCNN(), SimpleCNN(pool_first=True)
+    quick.load_state_dict(usual.state_dict())
+    kinds = [[type(layer).__name__ for layer in model.features] for model in (usual, quick)]
+    assert kinds[0] == ["Conv2d", "ReLU", "MaxPool2d"] * 2
+    assert kinds[1] == ["Conv2d", "MaxPool2d", "ReLU"] * 2
+    images, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
+    for model in (usual, quick):
+        torch.manual_seed(1)  # the same dropout
+        F.cross_entropy(model(images), labels).backward()
+    assert torch.equal(usual.eval()(images), quick.eval()(images))
+    for one, other in zip(usual.parameters(), quick.parameters(), strict=True):
+        assert one.grad.abs().max() > 0
+        assert torch.equal(one.grad, other.grad)
