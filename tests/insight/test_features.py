@@ -38,6 +38,7 @@ def test_maps_by_layer_are_those_of_the_pass(model):
     torch.testing.assert_close(maps["0"], model[0](images).detach())
     torch.testing.assert_close(maps["1"], maps["0"].relu())
     torch.testing.assert_close(maps["4"], model(images).detach())
+    assert not any(found.requires_grad for found in maps.values())  # or the pass stays in memory
     assert list(maps) == ["0", "1", "4"]
     assert model.training
     assert not any(part._forward_hooks for part in model.modules())
@@ -64,6 +65,16 @@ def test_the_pictures_that_excite_a_unit_most_and_where(monkeypatch):
     assert found[0][:3] == expected
     assert [len(unit) for unit in found] == [4, 4]
     assert found[1][0].value == 0
+
+
+def test_maps_and_peaks_are_those_of_eval_mode_and_the_mode_stays():
+    model = nn.Sequential(nn.Dropout(0.9), nn.Conv2d(1, 1, 1, bias=False)).train()
+    with torch.no_grad():
+        model[1].weight.fill_(1.0)
+    images = torch.arange(1.0, 10).reshape(1, 1, 3, 3)
+    assert features.peaks(model, images, ["1"], count=1)["1"] == [[features.Peak(0, 2, 2, 9.0)]]
+    assert torch.equal(features.feature_maps(model, images, ["1"])["1"], images)
+    assert model[0].training
 
 
 def test_the_square_that_a_peak_sees_holds_what_excited_it():
@@ -110,6 +121,8 @@ def test_padding_is_filled_and_a_square_outside_is_empty():
     assert features.cut_out(image, (-1, 2, 2), fill=0.0)[1].tolist() == [[0, 0], [1, 0]]
     assert features.cut_out(image, (-5, -5, 2), fill=0.0).sum() == 0
     assert features.cut_out(image, (7, 7, 2), fill=0.0).sum() == 0
+    wide = torch.ones(1, 9, 9)
+    assert features.cut_out(wide, (-5, -5, 2), fill=0.0).sum() == 0
 
 
 def test_units_without_a_place_and_layers_that_are_not_there_are_refused(model, refused):
@@ -140,6 +153,13 @@ def test_selectivity_by_hand():
     assert favourite[:2].tolist() == [0, 1]
     maps = answers[:, :, None, None] * torch.tensor([[0.0, 2.0]])
     torch.testing.assert_close(features.selectivity(maps, labels)[0], found)
+    faint = features.selectivity(1e-3 * answers, labels)[0]  # strength is not selectivity
+    torch.testing.assert_close(faint, found)
+
+
+def test_a_units_answer_to_a_map_is_its_mean_over_the_places():
+    maps = torch.tensor([[1.0, 3], [5, 7], [0, 2]]).reshape(3, 1, 1, 2)
+    assert features.class_means(maps, torch.tensor([0, 0, 1])).tolist() == [[4.0], [1.0]]
 
 
 def test_labels_with_gaps_one_class_and_answers_below_0_are_refused(refused):

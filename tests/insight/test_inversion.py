@@ -59,6 +59,45 @@ def test_the_mean_of_a_map_is_a_units_answer():
     assert found.max() < 0.1
 
 
+def test_the_path_is_what_was_asked_for_without_the_priors_price():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
+    with torch.no_grad():
+        model[0].weight.fill_(2.0)
+    settings = {"layer": "0", "unit": 0, "shape": SHAPE, "steps": 1}
+    plain = inversion.maximise(model, **settings)[1]
+    priced = inversion.maximise(model, **settings, prior=Prior(total_variation=9, l2=9))[1]
+    assert plain == priced
+    start = (0.1 * torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(0))).sigmoid()
+    assert plain == [pytest.approx(2 * start.mean().item())]  # the mean, not the maximum
+
+
+def test_the_picture_is_moved_to_either_side_and_as_the_seed_says():
+    class Place(nn.Module):
+        """A logit that says where on a ramp the first pixel came from."""
+
+        def forward(self, x):
+            seen.append(x.detach()[0, 0])
+            return x.mean(dim=(2, 3))
+
+    def shifts(seed):
+        seen.clear()
+        settings = {"unit": 0, "shape": (1, 5, 5), "steps": 30, "lr": 1e-9, "seed": seed}
+        inversion.maximise(nn.Sequential(Place()), layer="0", prior=Prior(jitter_px=2), **settings)
+        start = 0.1 * torch.randn(1, 1, 5, 5, generator=torch.Generator().manual_seed(seed))
+        original = start.sigmoid()[0, 0]
+        every = [(down, across) for down in range(-2, 3) for across in range(-2, 3)]
+        return [
+            next(by for by in every if torch.allclose(original.roll(by, (0, 1)), picture))
+            for picture in seen
+        ]
+
+    seen: list[torch.Tensor] = []
+    first = shifts(0)
+    for axis in (0, 1):
+        assert {by[axis] for by in first} == {-2, -1, 0, 1, 2}
+    assert shifts(0) == first != shifts(1)
+
+
 def test_a_layer_that_keeps_everything_gives_the_picture_back(board):
     torch.manual_seed(0)
     model = linear(torch.linalg.qr(torch.randn(16, 16)).Q.reshape(16, 4, 4))
@@ -73,6 +112,9 @@ def test_what_a_layer_threw_away_does_not_come_back(board):
     image = 0.5 + 0.3 * board
     found, path = inversion.invert(model, image, layer="1", steps=200, lr=0.05)
     assert path[-1] < 1e-4
+    start = (0.1 * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))).sigmoid()
+    far = ((start.sum() - image.sum()) / image.sum()) ** 2  # a share of our answer's square
+    assert path[0] == pytest.approx(far.item(), rel=1e-3)
     assert (found - image).abs().mean() > 0.2
 
 

@@ -116,6 +116,11 @@ def test_a_layer_that_gives_no_tensor_is_refused(refused):
             "Try: images.float().",
         ),
         (
+            torch.zeros(0, 3, 4, 4),
+            "images (0, 3, 4, 4) float32: must be (N, C, H, W), floats, none of it 0. "
+            "Try: images.float().",
+        ),
+        (
             [1, 2],
             "images of type list: must be a tensor (N, C, H, W) of floats. "
             "Try: torch.tensor(images).",
@@ -168,6 +173,10 @@ def test_the_logit_of_each_picture_is_chosen(refused):
         "the model gives (2, 3, 1): must be logits (N, classes). Try: a model that classifies."
     ):
         layers.chosen(logits[..., None], torch.tensor([2, 0]))
+    with refused(
+        "the model gives (2, 3): must be logits (N, classes). Try: a model that classifies."
+    ):
+        layers.chosen(logits, torch.tensor([2, 0, 1]))  # it has folded pictures together
 
 
 def test_answers_come_from_eval_mode_without_gradients(model):
