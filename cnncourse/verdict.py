@@ -27,6 +27,7 @@ STATES = (
 NEVER_STARTED = re.compile(  # jupyter_client's and nbclient's words; zmq's for a lost port race
     r"Kernel died before replying to kernel_info|Kernel didn't respond|Address already in use"
 )
+NO_MEMORY = re.compile(r"MemoryError|can't allocate memory|out of memory|Cannot allocate memory")
 ERROR_STATES = {"CheckFailed": "check failed", "SystemExit": "stopped early"}
 
 Notebook = nbformat.NotebookNode
@@ -110,8 +111,9 @@ def last_begun(notebook: Notebook) -> int | None:
 
 
 def said(output: Notebook) -> str:
-    """First line of an error, as Python says it."""
-    return f"{output.ename}: {output.evalue}".splitlines()[0]
+    """First line of an error, as Python says it; that memory ran out, torch says in C++."""
+    line = f"{output.ename}: {output.evalue}".splitlines()[0]
+    return f"memory ran out: {line}" if NO_MEMORY.search(line) else line
 
 
 def heading(notebook: Notebook, index: int) -> str:

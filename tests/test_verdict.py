@@ -66,6 +66,23 @@ def test_an_error_in_a_cell_decides(notebook, name, state):
     assert found == Verdict(state, 2, f"{name}: first line")
 
 
+# How Python, torch on a CPU and torch on a GPU say it.
+NO_MEMORY = [
+    ("MemoryError", ""),
+    ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB."),
+    ("OSError", "[Errno 12] Cannot allocate memory"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NO_MEMORY)
+def test_that_memory_ran_out_is_said_in_these_words(notebook, name, value):
+    fail(notebook, 2, name, value)
+    found = verdict.verdict(Ended(1, ""), notebook, "01_tiny", 60)
+    assert (found.state, found.cell) == ("failed", 2)
+    assert found.reason == f"memory ran out: {name}: {value}"
+
+
 # What the process shows where no cell has an error: code, log, state, what the reason says.
 PROCESSES = [
     (1, "a\nDeadKernelError: Kernel died", "died", "the kernel died"),
