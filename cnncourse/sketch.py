@@ -216,10 +216,12 @@ class Sketch:
         sharp = compressed(self.canvas)
         if len(sharp) <= MOST_BYTES:
             return sharp
-        few = compressed(self.canvas.quantize(COLORS))
-        if len(few) <= MOST_BYTES:
-            return few
-        return compressed(self.canvas.reduce(SCALE).quantize(COLORS))
+        for canvas in (self.canvas, self.canvas.reduce(SCALE)):
+            # Without k-means few dark browns of a cat become one red.
+            few = compressed(canvas.quantize(COLORS, kmeans=1))
+            if len(few) <= MOST_BYTES:
+                break
+        return few
 
     def jpeg(self) -> bytes:
         """The canvas as a JPEG, at once, for a picture that follows a slider.

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cnncourse import sketch
+from cnncourse.images import photo
 from cnncourse.sketch import Sketch
 
 BLUE, ORANGE = [0, 114, 178], [213, 94, 0]
@@ -49,6 +50,16 @@ def test_a_picture_of_middling_weight_stays_sharp_in_fewer_colours(rng):
     assert pixels(page).shape == pixels(light).shape == (400, 600, 3)
     assert len(colors_of(page)) <= 64 < len(colors_of(light))
     assert abs(pixels(page).astype(float) - np.asarray(page.canvas)).mean() < 3
+
+
+def test_the_few_colours_of_a_photograph_are_those_that_it_has():
+    page = Sketch(600, 300)
+    page.image(photo("chelsea"), 0, 0, width_px=450, height_px=300, smooth=True)
+    page.image(np.random.default_rng(0).random((200, 200)), 450, 0, width_px=150, height_px=300)
+    small = page.canvas.reduce(sketch.SCALE).convert("RGB")
+    cut = small.quantize(64).convert("RGB")  # median cut alone
+    stored, usual = (abs(found - np.asarray(small, float)).mean() for found in (pixels(page), cut))
+    assert stored < 0.95 * usual
 
 
 def colors_of(page):
