@@ -16,13 +16,13 @@ class SimpleCNN(nn.Module):
         self, *, in_channels: int = 1, num_classes: int = 10, pool_first: bool = False
     ) -> None:
         super().__init__()
-        order = (nn.MaxPool2d(2), nn.ReLU()) if pool_first else (nn.ReLU(), nn.MaxPool2d(2))
-        self.features = nn.Sequential(
-            nn.Conv2d(in_channels, 32, kernel_size=3, padding=1),
-            *order,  # (N, 32, 14, 14)
-            nn.Conv2d(32, 64, kernel_size=3, padding=1),
-            *order,  # (N, 64, 7, 7)
-        )
+        layers: list[nn.Module] = []
+        for channels in (32, 64):
+            layers.append(nn.Conv2d(in_channels, channels, kernel_size=3, padding=1))
+            clip, pool = nn.ReLU(), nn.MaxPool2d(2)
+            layers += (pool, clip) if pool_first else (clip, pool)
+            in_channels = channels
+        self.features = nn.Sequential(*layers)  # (N, 32, 14, 14) after three, (N, 64, 7, 7) at last
         self.classifier = nn.Sequential(
             nn.Flatten(),
             nn.Linear(64 * 7 * 7, 128),
