@@ -10,11 +10,8 @@ from pathlib import Path
 if "nbformat" not in sys.modules:  # what it imports would compile the grammar of web addresses: 1 s
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-import nbformat
-
-from cnncourse import batch, jobs, page, report
+from cnncourse import batch, jobs, page, parameters, report, sweeps
 from cnncourse.journal import UNFINISHED, Event, Journal
-from cnncourse.parameters import parse_parameters
 from cnncourse.pool import LocalPool, Pool, run_jobs
 from cnncourse.progress import Progress
 
@@ -132,9 +129,10 @@ def whole(options: argparse.Namespace) -> list[jobs.Job]:
     """A job for each lesson that was named, called like the lesson."""
     chosen = []
     for name, path in jobs.choose(options.lessons, options.folder).items():
-        parameters = parse_parameters(name, nbformat.read(path, 4), given(options))
-        limit = options.timeout or jobs.TIMEOUTS_S[str(parameters.get("budget", "quick"))]
-        chosen.append(jobs.Job(name, path.resolve(), parameters, limit, options.solutions))
+        notebook = parameters.read(path)
+        values = parameters.parse_parameters(name, notebook, given(options))
+        limit = options.timeout or jobs.TIMEOUTS_S[str(values.get("budget", "quick"))]
+        chosen.append(jobs.Job(name, path.resolve(), values, limit, options.solutions))
     return chosen
 
 
@@ -142,11 +140,13 @@ def swept(options: argparse.Namespace) -> list[jobs.Job]:
     """The jobs of --grid and --seeds, and those of --jobs."""
     chosen = []
     if options.jobs:
-        chosen += jobs.from_yaml(options.jobs, options.folder.resolve(), options.timeout)
+        chosen += sweeps.from_yaml(
+            options.jobs, options.folder.resolve(), options.timeout, given(options)
+        )
     if options.lesson:
-        points = jobs.grid(options.grid, options.seeds)
+        points = sweeps.grid(options.grid, options.seeds)
         rows = [given(options) | point for point in points]
-        chosen += jobs.sweep(options.lesson, options.folder.resolve(), rows, options.timeout)
+        chosen += sweeps.sweep(options.lesson, options.folder.resolve(), rows, options.timeout)
     elif options.grid or options.seeds:
         raise ValueError(
             "lesson: --grid and --seeds need one. Try: cnncourse sweep 06 --seeds 0:5."

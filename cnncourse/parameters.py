@@ -4,6 +4,7 @@ import ast
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import nbformat
 
@@ -12,10 +13,23 @@ from cnncourse.lesson import BUDGETS
 
 # What every lesson means by these names; others say it in their cell: `size = 3  # from 1 to 9`.
 RANGES = {"seed": (0, 2**32 - 1), "learning_rate": (1e-9, 1e3)}
-DECLARED_RANGE = re.compile(r"#.*?\bfrom (-?[\d.e+-]+) to (-?[\d.e+-]+)")
+NUMBER = r"(-?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?!\w)"
+DECLARED_RANGE = re.compile(rf"#.*?\bfrom {NUMBER} to {NUMBER}")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 Notebook = nbformat.NotebookNode
+
+
+def read(path: Path) -> Notebook:
+    """The notebook of a file; ValueError, which names it, where there is none."""
+    try:
+        return nbformat.read(path, 4)
+    except (OSError, ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path.name}: cannot be read as a notebook ({reason[:80]}). "
+            "Try: open it in JupyterLab, which says where."
+        ) from error
 
 
 def parameters_cell(notebook: Notebook) -> str:
@@ -25,14 +39,21 @@ def parameters_cell(notebook: Notebook) -> str:
 
 
 def declared(notebook: Notebook) -> dict[str, object]:
-    """Parameters and defaults of the cell tagged `parameters`: plain values only."""
-    return {
-        target.id: ast.literal_eval(statement.value)
-        for statement in ast.parse(parameters_cell(notebook)).body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
+    """Parameters and defaults of the cell tagged `parameters`; None for one that is computed.
+
+    Raises SyntaxError where the cell is no Python.
+    """
+    found: dict[str, object] = {}
+    for statement in ast.parse(parameters_cell(notebook)).body:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+            continue
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        try:
+            default = ast.literal_eval(statement.value)
+        except ValueError:
+            default = None
+        found |= {target.id: default for target in targets if isinstance(target, ast.Name)}
+    return found
 
 
 def ranges(notebook: Notebook) -> dict[str, tuple[float, float]]:
@@ -50,11 +71,20 @@ def parse_parameters(
     """The given values (text, or what YAML made of it) in the types of the lesson's defaults.
 
     Raises ValueError for a name that the lesson does not declare (papermill would run it as code),
-    for a value of another type, and for one out of range.
+    for a value of another type, for one out of range, and for a cell that is no Python.
     """
-    defaults, limits = declared(notebook), ranges(notebook)
+    try:
+        defaults, limits = declared(notebook), ranges(notebook)
+    except SyntaxError as error:
+        raise ValueError(
+            f"{lesson}: line {error.lineno} of its parameters is no Python ({error.msg}). "
+            "Try: seed = 0."
+        ) from error
     values = {}
     for name, came in given.items():
+        if not defaults:
+            attempt = "Try: a cell tagged `parameters`, seed = 0."
+            raise ValueError(f"parameter {str(name)!r}: {lesson} has no parameters. {attempt}")
         if name not in defaults:
             said = messages.unknown(str(name), "parameter", defaults)
             raise ValueError(f"parameter {said.replace('unknown', f'{lesson} has no such', 1)}")
@@ -76,10 +106,25 @@ def typed(name: str, came: object, default: object) -> object:
             value = came
     if kind is float and type(value) is int:
         value = float(value)
+    rule = ""
     if type(value) is not kind and default is not None:
         rule = f"must be {kind.__name__}"
+    elif not is_plain(value):
+        rule = "must be of texts, numbers, True, False, None, lists, and dicts named by texts"
+    if rule:
         raise ValueError(messages.refusal(name, came, rule, attempt=f"-p {name} {default}"))
     return value
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value arrives in a notebook as it is: all of it is what JSON knows."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and is_plain([*value, *value.values()])
+    if isinstance(value, str):
+        return not re.search("[\ud800-\udfff]", value)  # half a character, or no UTF-8
+    return isinstance(value, int | float | None)
 
 
 def check_range(

@@ -59,6 +59,7 @@ ORDER = [
     "explorers",
     "parameters",
     "jobs",
+    "sweeps",
     "journal",
     "verdict",
     "child",

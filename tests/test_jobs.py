@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnncourse import jobs
+from cnncourse import jobs, sweeps
 
 CELL = "seed = 0\nrate = 0.5  # the share, from 0 to 1"
 
@@ -42,40 +42,19 @@ def test_an_unknown_lesson_gets_the_nearest_name(tmp_path):
         jobs.choose([], tmp_path / "nowhere")
 
 
+def test_a_number_that_two_lessons_have_is_refused_and_a_whole_name_is_not(tmp_path):
+    for name in ("01_tiny", "01_other", "02_tiny"):
+        write_lesson(tmp_path, name=name)
+    with pytest.raises(ValueError, match=r"'1': 01_other and 01_tiny are called so\. Try: 01"):
+        jobs.choose(["1"], tmp_path)
+    with pytest.raises(ValueError, match="'tiny': 01_tiny and 02_tiny are called so"):
+        jobs.choose(["tiny"], tmp_path)
+    assert list(jobs.choose(["02_tiny", "01_tiny"], tmp_path)) == ["02_tiny", "01_tiny"]
+
+
 def sweep(tmp_path: Path, *rows: dict) -> list[jobs.Job]:
     write_lesson(tmp_path)
-    return jobs.sweep("01", tmp_path, rows, timeout_s=None)
-
-
-def test_a_grid_and_seeds_are_every_combination():
-    points = jobs.grid(["rate=0.1,0.2", "holds=True"], "0:2")
-    assert points == [
-        {"rate": rate, "holds": "True", "seed": seed} for rate in ("0.1", "0.2") for seed in "01"
-    ]
-    assert jobs.grid([], "3,7") == [{"seed": "3"}, {"seed": "7"}]
-    assert jobs.grid([], None) == [{}]
-
-
-# A wrong grid or wrong seeds, and what is said.
-WRONG_GRIDS = [
-    (["rate"], None, "grid='rate': must be a name and its values. Try: --grid seed=0,1."),
-    (["=1"], None, "must be a name and its values"),
-    (["rate=1,,2"], None, "must be a name and its values"),
-    (["rate=1,1"], None, "grid='rate': a value comes twice."),
-    (["rate=1", "rate=2"], None, "grid='rate': is swept twice."),
-    (["seed=1"], "0:2", "grid='seed': is swept twice."),
-    ([], "2:2", "seeds='2:2': must be first:end (end not included)"),
-    ([], "0:20000", "10,000 at most"),
-    ([], "a", "must be first:end"),
-    ([], "0,", "must be first:end"),
-]
-
-
-@pytest.mark.parametrize(("texts", "seeds", "sentence"), WRONG_GRIDS)
-def test_a_wrong_grid_is_refused(texts, seeds, sentence):
-    with pytest.raises(ValueError) as refusal:  # noqa: PT011 the sentence is compared
-        jobs.grid(texts, seeds)
-    assert sentence in str(refusal.value)
+    return sweeps.sweep("01", tmp_path, rows, timeout_s=None)
 
 
 def test_a_name_tells_the_lesson_and_its_settings_and_differs_where_they_do(tmp_path):
@@ -117,6 +96,13 @@ def test_two_jobs_never_have_one_name(tmp_path):
             jobs.check_names([job, replace(job, name=other)])
 
 
+@pytest.mark.parametrize("name", ["a.failed", "a.FAILED", "a.failed.failed"])
+def test_a_name_that_another_jobs_failure_would_have_is_refused(tmp_path, name):
+    (job,) = sweep(tmp_path, {})
+    with pytest.raises(ValueError, match=r"must not end in \.failed"):
+        jobs.check_names([replace(job, name="a"), replace(job, name=name)])
+
+
 def test_a_fingerprint_changes_with_all_that_decides_the_end(tmp_path, monkeypatch):
     (job,) = sweep(tmp_path, {"seed": "1"})
     before = job.fingerprint()
@@ -133,46 +119,3 @@ def test_a_fingerprint_changes_with_all_that_decides_the_end(tmp_path, monkeypat
 def test_the_surroundings_name_the_versions():
     digest, package, torch, _ = jobs.surroundings()
     assert (len(digest), package.split()[0], torch.split()[0]) == (64, "cnncourse", "torch")
-
-
-def from_yaml(tmp_path: Path, text: str) -> list[jobs.Job]:
-    write_lesson(tmp_path)
-    (tmp_path / "jobs.yaml").write_text(text, "utf-8")
-    return jobs.from_yaml(tmp_path / "jobs.yaml", tmp_path, None)
-
-
-def test_a_file_of_jobs_is_read(tmp_path):
-    text = """
-- {lesson: "01", parameters: {rate: 1e-3, seed: 2}, timeout: 5}
-- {lesson: tiny, name: mine}
-"""
-    first, second = from_yaml(tmp_path, text)
-    assert first.parameters == {"rate": 0.001, "seed": 2}
-    assert (first.timeout_s, second.timeout_s) == (5, jobs.TIMEOUTS_S["quick"])
-    assert second.name == "mine"
-
-
-# A file that is no list of jobs, and what is said.
-WRONG_FILES = [
-    ("[", "cannot be read as YAML. Try: - {lesson: '06'"),
-    ("!!python/object/apply:os.system ['touch canary']", "cannot be read as YAML"),
-    ("7", "job=7: must have lesson"),
-    ("- {parameters: {}}", "must have lesson"),
-    ("- {lesson: '01', parameter: {seed: 1}}", "must have lesson"),
-    ("- {lesson: '01', parameters: [1]}", "parameters must be names with values"),
-    ("- {lesson: '01', timeout: soon}", "timeout seconds"),
-    ("- {lesson: '77'}", "'77': unknown lesson"),
-    ("- {lesson: '01', parameters: {sed: 1}}", "Did you mean 'seed'?"),
-    ("- {lesson: '01', parameters: {7: 1}}", "has no such parameter"),
-    ("- {lesson: '01', parameters: {seed: true}}", "seed=True: must be int"),
-    ("- {lesson: '01', parameters: {seed: [1]}}", "must be int"),
-]
-
-
-@pytest.mark.parametrize(("text", "sentence"), WRONG_FILES)
-def test_a_wrong_file_of_jobs_is_refused(tmp_path, monkeypatch, text, sentence):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError) as refusal:  # noqa: PT011 the sentence is compared
-        from_yaml(tmp_path, text)
-    assert sentence in str(refusal.value)
-    assert not (tmp_path / "canary").exists()

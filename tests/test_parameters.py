@@ -1,5 +1,7 @@
 """Parameters: in the types and ranges that a lesson declares; all else is refused, in words."""
 
+import datetime
+
 import nbformat
 import pytest
 
@@ -14,10 +16,13 @@ device = 'auto'
 """
 
 
+def lesson(source: str) -> nbformat.NotebookNode:
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
 def parse(**given: str) -> dict[str, object]:
-    cell = nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]})
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    return parameters.parse_parameters("01_tiny", notebook, given)
+    return parameters.parse_parameters("01_tiny", lesson(CELL), given)
 
 
 def test_parameters_take_the_type_of_their_default():
@@ -56,3 +61,64 @@ def test_a_wrong_parameter_is_refused_before_anything_starts(name, value, senten
     with pytest.raises(ValueError) as refusal:  # noqa: PT011 the sentence is compared
         parse(**{name: value})
     assert sentence in str(refusal.value)
+
+
+# What JSON, and with it papermill, would not bring to the notebook as it is.
+NOT_PLAIN = [(1, 2), {1}, b"x", datetime.date(2020, 1, 1), "\udcff", {1: 2}, [[{"a": {1}}]]]
+
+
+@pytest.mark.parametrize("value", NOT_PLAIN, ids=repr)
+@pytest.mark.parametrize("default", ["None", "[]", "()", "''"])
+def test_what_would_not_arrive_as_it_is_is_refused(value, default):
+    with pytest.raises(ValueError, match=r"labels=.*: must be ") as refusal:
+        parameters.parse_parameters("01_tiny", lesson(f"labels = {default}"), {"labels": value})
+    assert str(refusal.value).encode()  # can be printed
+
+
+def test_a_default_that_is_computed_takes_any_plain_value_and_one_with_a_type_its_own():
+    notebook = lesson("import os\nwhere = os.getcwd()\nsize: int = 3\nlater: int")
+    assert parameters.declared(notebook) == {"where": None, "size": 3}
+    given = {"where": "here", "size": "4"}
+    assert parameters.parse_parameters("01_tiny", notebook, given) == {"where": "here", "size": 4}
+    with pytest.raises(ValueError, match="size='x': must be int"):
+        parameters.parse_parameters("01_tiny", notebook, {"size": "x"})
+
+
+def test_a_cell_that_is_no_python_is_said_in_words():
+    with pytest.raises(ValueError, match=r"01_tiny: line 2 of its parameters is no Python \(inval"):
+        parameters.parse_parameters("01_tiny", lesson("a = 1\nseed = = 0"), {})
+
+
+def test_a_lesson_without_parameters_says_that_it_has_none():
+    notebook = nbformat.v4.new_notebook()
+    assert parameters.parse_parameters("01_tiny", notebook, {}) == {}
+    with pytest.raises(ValueError, match=r"'seed': 01_tiny has no parameters\. Try: a cell tagged"):
+        parameters.parse_parameters("01_tiny", notebook, {"seed": "1"})
+
+
+@pytest.mark.parametrize("said", ["copied from ee to e", "from 1.2.3 to 4", "from - to +"])
+def test_a_comment_that_names_no_numbers_is_no_range(said):
+    notebook = lesson(f"seed = 0  # {said}")
+    assert parameters.ranges(notebook)["seed"] == parameters.RANGES["seed"]
+
+
+# What a comment says, and the range that it means.
+SAID = [
+    ("from 1 to 9.", (1, 9)),
+    ("from -.5 to 1e-3", (-0.5, 0.001)),
+    ("from 2 to 10_000", (2, 1e4)),
+]
+
+
+@pytest.mark.parametrize(("said", "limits"), SAID)
+def test_a_comment_with_two_numbers_is_a_range(said, limits):
+    assert parameters.ranges(lesson(f"size = 5  # in pixels, {said}"))["size"] == limits
+
+
+@pytest.mark.parametrize("content", ["{", '{"cells": 7}', "[]", '{"nbformat": 4, "cells": [{}]}'])
+def test_a_file_that_is_no_notebook_is_said_in_words(tmp_path, content):
+    (tmp_path / "01_tiny.ipynb").write_text(content)
+    with pytest.raises(ValueError, match=r"^01_tiny\.ipynb: cannot be read as a notebook"):
+        parameters.read(tmp_path / "01_tiny.ipynb")
+    with pytest.raises(ValueError, match="cannot be read as a notebook"):
+        parameters.read(tmp_path / "02_gone.ipynb")
