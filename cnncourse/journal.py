@@ -71,7 +71,7 @@ class Journal:
             return
         lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in stamped)
         with self.adding:
-            self.append(lines.encode())
+            self.append(lines.encode(errors="backslashreplace"))
             for event in stamped:
                 self.last[str(event["job"])] = event
 

@@ -1,6 +1,7 @@
 """The form of an error: what came, the rule, the next thing to type."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -16,6 +17,12 @@ def unknown(came: str, kind: str, known: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(came, names, n=1, cutoff=0.5)
     guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return f"{came!r}: unknown {kind}.{guess} Known: {', '.join(names)}."
+
+
+def printable(text: str) -> str:
+    """Text in one line, without colours; what else a terminal would obey, not show, becomes ?."""
+    plain = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
+    return "".join(" " if c.isspace() else c if c.isprintable() else "?" for c in plain)
 
 
 def check_at_least(argument: str, came: int, least: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from cnncourse.messages import printable
+
 
 @dataclass
 class Line:
@@ -26,6 +28,7 @@ class Progress:
         self.lock = threading.Lock()
         self.running: dict[str, Line] = {}
         self.drawn = 0  # live lines that are on the screen
+        self.heard = True  # whether somebody reads
         self.jobs = self.over = 0
 
     def begin(self, jobs: int, stand: int) -> None:
@@ -61,7 +64,7 @@ class Progress:
         with self.lock:
             self.running.pop(str(event["job"]), None)
             self.over += 1
-        message = f": {event['message']}" if event["message"] else ""
+        message = f": {printable(str(event['message']))}" if event["message"] else ""
         words = f"{event['job']}: {event['state']}, {event['seconds']:.1f} s{message}"
         self.say(f"[{self.over}/{self.jobs}] {words}")
 
@@ -71,8 +74,12 @@ class Progress:
             erase = f"\x1b[{self.drawn}A\x1b[J" if self.drawn else ""
             now = self.live_lines() if self.live else []
             self.drawn = len(now)
-            self.stream.write(erase + "".join(f"{line}\n" for line in [*lines, *now]))
-            self.stream.flush()
+            try:
+                if self.heard:
+                    self.stream.write(erase + "".join(f"{line}\n" for line in [*lines, *now]))
+                    self.stream.flush()
+            except OSError:  # its reader has left: the jobs go on, and the journal tells
+                self.heard = False
 
     def live_lines(self) -> list[str]:
         """A line each running job, as wide as the terminal at most: none may wrap."""

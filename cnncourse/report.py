@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cnncourse import files
+from cnncourse.messages import printable
 from cnncourse.verdict import STATES
 
 Row = dict[str, object]
@@ -38,8 +39,13 @@ def rows(events: Iterable[Mapping[str, object]]) -> list[Row]:
     more = dict.fromkeys(
         name for kind in kinds for row in found for name in row if name.startswith(kind)
     )
-    whole = [{name: row.get(name) for name in (*COLUMNS, *more)} for row in found]
+    whole = [{name: legible(row.get(name)) for name in (*COLUMNS, *more)} for row in found]
     return sorted(whole, key=lambda row: STATES.index(str(row["state"])))
+
+
+def legible(value: object) -> object:
+    """A value; of a text, what UTF-8 does not know (half a character) as its number."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def words(row: Row) -> str:
@@ -58,7 +64,7 @@ def table(found: Sequence[Row]) -> str:
                 str(row["state"]),
                 "-" if seconds is None else f"{seconds:.1f}",
                 f"{memory} MB" if memory else "-",
-                words(row).replace("\n", " "),
+                printable(words(row)),
             )
         )
     widths = [max(len(line[column]) for line in lines) for column in range(4)]

@@ -32,6 +32,12 @@ def test_events_are_lines_in_order_and_the_last_one_counts(tmp_path):
         }
 
 
+def test_half_a_character_is_written_as_json_writes_it(tmp_path):
+    with Journal(tmp_path) as kept:
+        kept.add([PASSED | {"message": "a \udcff"}])
+    assert journal.read(kept.path)[0]["message"] == "a \udcff"
+
+
 def test_a_folder_that_cannot_be_is_said_in_words(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file/below"):

@@ -26,6 +26,19 @@ def test_no_guess_is_made_where_no_known_name_is_near():
     assert said == "'quux': unknown device. Known: cpu, cuda."
 
 
+# A text, and what of it is printed.
+PRINTED = [
+    ("≈ 98 % 'é' <b>", "≈ 98 % 'é' <b>"),
+    ("\x1b[1;31mred\x1b[0m\nnext\tone", "red next one"),
+    ("\x1b]0;title\x07 \x08\x9b2J \u202egnp \ud800\x00", "?]0;title? ??2J ?gnp ??"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), PRINTED)
+def test_what_a_terminal_would_obey_is_not_printed(text, shown):
+    assert messages.printable(text) == shown
+
+
 @pytest.mark.parametrize("came", [1, 2, np.int64(64)])
 def test_whole_numbers_from_the_least_on_are_accepted_numpys_too(came):
     messages.check_at_least("batch_size", came, 1)

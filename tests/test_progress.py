@@ -79,6 +79,24 @@ def test_live_lines_never_wrap_nor_outgrow_the_terminal(monkeypatch, columns, ro
     assert max(map(len, lines)) < columns
 
 
+def test_what_would_move_the_cursor_is_left_out():
+    terminal = Terminal()
+    Progress(terminal).ended(passed("a") | {"message": "\x1b[31mred\x1b[0m\rover\x1b[2J\n\u202ex"})
+    assert terminal.getvalue() == "[1/0] a: passed, 1.0 s: red over ?x\n"
+
+
+def test_jobs_go_on_where_nobody_reads_any_more():
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    progress = Progress(Closed())
+    progress.begin(2, 1)
+    progress.started("a")
+    progress.ended(passed("a"))
+    assert progress.over == 2
+
+
 def test_a_cell_of_a_job_that_is_over_is_not_shown():
     terminal = Terminal()
     progress = Progress(terminal)

@@ -51,6 +51,20 @@ def test_the_table_has_a_line_a_job_in_columns():
     ]
 
 
+def test_the_table_has_no_character_that_a_terminal_obeys():
+    hostile = {"message": "\x1b]0;mine\x07\x1b[1A\x1b[Kred\nnext"}
+    text = report.table(report.rows([EVENTS[1] | hostile]))
+    assert text.splitlines()[1].endswith("  ?]0;mine?red next")
+
+
+def test_lone_surrogates_and_numbers_that_are_none_are_written(tmp_path):
+    odd = {"message": "a \ud800", "numbers": {"loss": float("nan"), "most": float("inf")}}
+    report.write_tables(report.rows([EVENTS[0] | odd]), tmp_path)
+    with (tmp_path / "results.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["message"], row["number.loss"], row["number.most"]) == ("a \\ud800", "nan", "inf")
+
+
 def test_the_csv_has_every_parameter_and_every_number(tmp_path):
     report.write_tables(report.rows(EVENTS), tmp_path)
     with (tmp_path / "results.csv").open(encoding="utf-8", newline="") as file:
