@@ -1,16 +1,17 @@
 """The `cnncourse` command: run the lessons, sweep their parameters, save them."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 if "nbformat" not in sys.modules:  # what it imports would compile the grammar of web addresses: 1 s
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 from cnncourse import batch, jobs, page, parameters, report, sweeps
+from cnncourse.arguments import parser
 from cnncourse.journal import UNFINISHED, Event, Journal
 from cnncourse.pool import LocalPool, Pool, run_jobs
 from cnncourse.progress import Progress
@@ -18,76 +19,15 @@ from cnncourse.progress import Progress
 EXECUTE = batch.execute  # what a job is executed with on this machine
 
 
-def parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
-    top = argparse.ArgumentParser(prog="cnncourse", description="Run, sweep and save the lessons.")
-    commands = top.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="execute lessons into a folder, and print a table")
-    sweep = commands.add_parser("sweep", help="execute a lesson with many settings")
-    save = commands.add_parser("save", help="execute lessons and write them back, with outputs")
-    for command in (run, sweep, save):
-        command.add_argument("--folder", type=Path, default=jobs.lessons_folder())
-        command.add_argument("--out", type=Path, default=Path("build"), help="default: build")
-        command.add_argument("--timeout", type=positive, help="seconds that a job may take")
-        command.set_defaults(parameter=[], budget=None, solutions=False, again="all")
-        command.set_defaults(workers=1, retries=1, scheduler=None)
-    for command in (run, save):
-        command.add_argument("lessons", nargs="*", help="number or name; all where none is given")
-    for command in (run, sweep):
-        add_batch_arguments(command)
-    run.add_argument("--solutions", action="store_true", help="fill in every exercise")
-    sweep.add_argument("lesson", nargs="?", help="number or name")
-    sweep.add_argument("--grid", action="append", default=[], metavar="NAME=VALUE,VALUE")
-    sweep.add_argument("--seeds", metavar="FIRST:END", help="0:5 is 0 to 4")
-    sweep.add_argument("--jobs", type=Path, help="YAML: a list of lesson, parameters, name")
-    return top
-
-
-def add_batch_arguments(command: argparse.ArgumentParser) -> None:
-    """Arguments on how jobs are run."""
-    command.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
-    )
-    command.add_argument(
-        "--budget", default=os.environ.get("CNNCOURSE_BUDGET"), help="smoke, quick or full"
-    )
-    command.add_argument(
-        "-j", "--workers", type=count, default=1, help="jobs at a time; default: 1"
-    )
-    command.add_argument("--scheduler", help="address of a Dask scheduler, tcp://host:8786")
-    command.add_argument(
-        "--retries", type=int, choices=range(10), default=1, help="for kernels that do not start"
-    )
-    command.add_argument(
-        "--again",
-        choices=("unfinished", "failed", "all"),
-        default="unfinished",
-        help="what a second run runs again, besides what changed; default: unfinished",
-    )
-
-
-def positive(text: str) -> float:
-    """Seconds, more than none."""
-    with suppress(ValueError):
-        if 0 < float(text) < 1e8:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r}: must be seconds, above 0")
-
-
-def count(text: str) -> int:
-    """A whole number from 1 to 512."""
-    with suppress(ValueError):
-        if 1 <= int(text) <= 512:
-            return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r}: must be from 1 to 512")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 0 if every job passed, 1 if one did not, 2 for a wrong call."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a log in ASCII takes every headline
     options = parser().parse_args(arguments)
     try:
         chosen = swept(options) if options.command == "sweep" else whole(options)
         jobs.check_names(chosen)
+        check_out(chosen, options.out)
         with Journal(options.out) as journal:
             events = executed(chosen, options, journal)
         told(events, chosen, options)
@@ -105,18 +45,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(event["state"] == "passed" for event in events) else 1
 
 
+def check_out(chosen: Sequence[jobs.Job], out: Path) -> None:
+    """Raise ValueError where outputs would come to lie among the lessons, or over them."""
+    if out.resolve() in {job.notebook.resolve().parent for job in chosen}:
+        rule = "is the folder of the lessons, which the outputs would replace"
+        raise ValueError(f"out={str(out)!r}: {rule}. Try: --out build.")
+
+
 def told(events: Sequence[Event], chosen: Sequence[jobs.Job], options: argparse.Namespace) -> None:
-    """Print the table, save where asked to, and write the report."""
+    """Save where asked to, write the report, and print the table."""
     found = report.rows(events)
-    print(f"\n{report.table(found)}")
     if options.command == "save":
         save(events, chosen, options.out)
     written = report.write_tables(found, options.out)
-    print("\nRows: " + ", ".join(map(str, written)))
     index = page.write(found, options.out, lessons=options.command != "sweep")
-    print(f"Open {index}")
-    if any(row["state"] in UNFINISHED for row in found):
-        print("The same command takes up what was not finished.")
+    say(f"\n{report.table(found)}\n\nRows: {', '.join(map(str, written))}\nOpen {index}")
+    states = {str(row["state"]) for row in found}
+    if states & set(UNFINISHED):
+        say("The same command takes up what was not finished.")
+    if states - {"passed", *UNFINISHED} and options.again == "unfinished":
+        say("What failed stands until it changes. To run it again: --again failed.")
+
+
+def say(words: str) -> None:
+    """Print; where nobody reads any more (`| head`), the report in the folder has it."""
+    try:
+        print(words, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def given(options: argparse.Namespace) -> dict[str, object]:
@@ -182,7 +138,7 @@ def save(events: Sequence[Event], chosen: Sequence[jobs.Job], out: Path) -> None
     for event, job in zip(events, chosen, strict=True):
         if event["state"] == "passed":
             batch.save(out / str(event["output"]), job.notebook, event, gflops=gflops)
-            print(f"saved {job.notebook.name}")
+            say(f"saved {job.notebook.name}")
 
 
 if __name__ == "__main__":

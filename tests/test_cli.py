@@ -1,6 +1,9 @@
 """The command: what it prints, its exit code, and that a wrong call starts nothing."""
 
+import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -80,6 +83,17 @@ def test_what_was_not_finished_is_taken_up_by_the_same_command(executed, monkeyp
     assert "The same command" not in capsys.readouterr().out
 
 
+def test_a_failure_stands_and_it_is_said_how_to_run_it_again(executed, capsys):
+    calls, folder = executed
+    for _ in range(2):
+        assert cli.main(["run", "0", "-p", "seed", "13", *folder]) == 1
+        assert "To run it again: --again failed." in capsys.readouterr().out
+    assert len(calls) == 1
+    cli.main(["run", "0", "-p", "seed", "13", "--again", "failed", *folder])
+    assert len(calls) == 2
+    assert "To run it again" not in capsys.readouterr().out
+
+
 def test_a_ctrl_c_while_the_report_is_written_is_no_traceback(executed, monkeypatch, capsys):
     def pressed(*_, **__):
         raise KeyboardInterrupt
@@ -146,24 +160,47 @@ def test_a_wrong_call_exits_with_2_and_starts_nothing(
     assert calls == []
 
 
-# An option, a wrong value, and what is said.
-WRONG_NUMBERS = [
-    ("-j", "0", "'0': must be from 1 to 512"),
-    ("-j", "two", "'two': must be from 1 to 512"),
-    ("--timeout", "0", "'0': must be seconds, above 0"),
-    ("--timeout", "soon", "'soon': must be seconds, above 0"),
-    ("--retries", "99", "invalid choice: 99"),
-]
+@pytest.mark.parametrize("command", [["run"], ["sweep", "06", "--seeds", "0:2"], ["save"]])
+def test_outputs_never_go_where_the_lessons_are(executed, capsys, tmp_path, command):
+    calls, folder = executed
+    (tmp_path / "link").symlink_to(tmp_path / "lessons")
+    for out in ("lessons", "link", "lessons/../lessons"):
+        assert cli.main([*command, *folder, "--out", out]) == 2
+        assert "is the folder of the lessons" in capsys.readouterr().err
+    assert calls == []
+    assert len(list((tmp_path / "lessons").iterdir())) == 2
 
 
-@pytest.mark.parametrize(("option", "value", "sentence"), WRONG_NUMBERS)
-def test_a_wrong_number_exits_with_2(executed, capsys, option, value, sentence):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", option, value, *executed[1]])
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert option in said
-    assert sentence in said
+COMMAND = """
+import sys
+from cnncourse import batch, cli
+def execute(job, out, **_):
+    return batch.Outcome(job.lesson, "passed", 0.0, record={"headline": "all \u2248 98 %"})
+cli.EXECUTE = execute
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def started(arguments, **options) -> subprocess.Popen:
+    """The command in a process of its own, whose jobs pass at once."""
+    return subprocess.Popen([sys.executable, "-c", COMMAND, *arguments], text=True, **options)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_log_in_any_encoding_will_do(executed, encoding):
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
+    said, wrong = started(["run", "06", *executed[1]], **pipes).communicate()
+    assert (wrong, "all ? 98 %" in said) == ("", True)
+
+
+def test_where_nobody_reads_any_more_all_jobs_are_run_and_reported(executed, tmp_path):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(["sweep", "06", "--seeds", "0:20", *executed[1]], **pipes) as command:
+        command.stdout.close()
+        assert command.stderr.read() == ""
+    assert command.returncode == 0
+    assert (tmp_path / "build/results.csv").read_text("utf-8").count("passed") == 20
 
 
 def test_save_runs_again_whatever_ran_before(executed, monkeypatch, tmp_path):

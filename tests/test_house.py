@@ -70,6 +70,7 @@ ORDER = [
     "cluster",
     "report",
     "page",
+    "arguments",
     "cli",
 ]
 # Each of these libraries is known to one place, so that it can be exchanged there.
