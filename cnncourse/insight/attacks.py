@@ -16,7 +16,10 @@ from torch.nn import functional as F
 
 from cnncourse import messages
 from cnncourse.data import Split
-from cnncourse.measure import Evaluation, evaluate, mode_restored
+from cnncourse.insight.checks import check_logits, check_pixels, check_several, check_tensor
+from cnncourse.insight.layers import UNCUT, asked, check_model, passed, slope
+from cnncourse.measure import Evaluation, evaluate
+from cnncourse.preconditions import check_fits, check_labels
 
 STEP_SHARE = 2.5  # Madry et al. take steps that reach 2.5 times as far as the ball, in all
 
@@ -34,7 +37,8 @@ class OnPixels(nn.Module):
     """A network with its standardising in front: it takes pixels from 0 to 1.
 
     (N, C, H, W) -> the model's logits of (images - mean) / std; mean and std are a number each, or
-    one a channel. Raises ValueError for a std that is not above 0.
+    one a channel. Raises ValueError for numbers that are not finite, a std that is not above 0, and
+    two of different lengths.
     """
 
     mean: Tensor
@@ -44,12 +48,27 @@ class OnPixels(nn.Module):
         self, model: nn.Module, mean: float | Sequence[float], std: float | Sequence[float]
     ) -> None:
         super().__init__()
+        check_model(model)
         self.model = model
         for name, value in (("mean", mean), ("std", std)):
-            channels = torch.as_tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
+            try:
+                channels = torch.as_tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
+            except (TypeError, ValueError) as error:
+                rule = "must be a number, or one for each channel"
+                raise ValueError(
+                    messages.refusal(name, value, rule, attempt=f"{name}=0.5")
+                ) from error
             self.register_buffer(name, channels, persistent=False)
-        if not bool((self.std > 0).all()):
-            raise ValueError(messages.refusal("std", std, "must be above 0", attempt="std=1.0"))
+        if not bool(self.mean.isfinite().all()):
+            raise ValueError(messages.refusal("mean", mean, "must be finite", attempt="mean=0.0"))
+        if not bool(((self.std > 0) & self.std.isfinite()).all()):
+            rule = "must be above 0, and finite"
+            raise ValueError(messages.refusal("std", std, rule, attempt="std=1.0"))
+        if len({len(self.mean), len(self.std), 1}) > 2:
+            raise ValueError(
+                f"mean of {len(self.mean)} numbers, std of {len(self.std)}: must be one each, or "
+                "one for each channel. Try: std=1.0."
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) from 0 to 1 -> logits (N, classes)."""
@@ -65,8 +84,7 @@ def fgsm(
     and its gradients are left as they were. Raises ValueError for pixels that are not from 0 to 1.
     """
     check(images, labels, eps_255)
-    with mode_restored(model):
-        model.eval()
+    with asked(model):
         direction = -1 if targeted else 1
         gradient, _ = uphill(model, images, labels)
         return within(images + direction * eps_255 / 255 * gradient.sign(), images, eps_255)
@@ -93,8 +111,7 @@ def pgd(
     step = min(1.0, STEP_SHARE / steps) * eps_255 / 255
     now = worst = fgsm(model, images, labels, eps_255=eps_255, targeted=targeted)
     most = images.new_full((len(images),), -torch.inf)
-    with mode_restored(model):
-        model.eval()
+    with asked(model):
         for number in range(steps + 1):
             gradient, losses = uphill(model, now, labels)
             worse = direction * losses > most
@@ -106,12 +123,16 @@ def pgd(
 
 
 def uphill(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of each picture's cross-entropy, (N, C, H, W), and the cross-entropies, (N,)."""
+    """Gradient of each picture's cross-entropy, (N, C, H, W), and the cross-entropies, (N,).
+
+    Inside `asked`. Raises ValueError where the model gives no logits or no class has a label.
+    """
     images = images.detach().requires_grad_()
-    with torch.enable_grad():
-        losses = F.cross_entropy(model(images), labels, reduction="none")
-        (gradient,) = torch.autograd.grad(losses.sum(), images)
-    return gradient, losses.detach()
+    logits = passed(model, images)
+    check_logits(logits, len(images))
+    check_labels(labels, classes=logits.shape[1], name="the batch")
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    return slope(losses.sum(), images, said="image", attempt=UNCUT), losses.detach()
 
 
 def within(changed: Tensor, images: Tensor, eps_255: float) -> Tensor:
@@ -126,8 +147,12 @@ def accuracy_against(
 ) -> dict[float, Evaluation]:
     """What the model answers when every picture of a split was attacked, for each strength.
 
-    The attack knows the model's weights. At 0 nothing is changed.
+    The attack knows the model's weights. At 0 nothing is changed. Raises ValueError for a split
+    that does not fit the model.
     """
+    check_model(model)
+    check_several("eps_255", eps_255)
+    check_fits(model, split, name="split")
     device = next(model.parameters()).device
     images, labels = split.to(device)
     answers = {}
@@ -152,22 +177,14 @@ def hardened(
 
 def pgd_of(steps: int) -> Attack:
     """PGD with that many steps, for `accuracy_against` and `hardened`."""
+    messages.check_at_least("steps", steps, 1)
     return partial(pgd, steps=steps)
 
 
 def check(images: Tensor, labels: Tensor, eps_255: float) -> None:
     """Raise ValueError unless these are pixels from 0 to 1, a label each, and a strength."""
-    if images.ndim != 4 or not images.is_floating_point():
-        raise ValueError(
-            f"images {tuple(images.shape)} {str(images.dtype)[6:]}: must be (N, C, H, W), floats. "
-            "Try: images[None] for one picture, images.float() / 255 for bytes."
-        )
-    low, high = images.aminmax() if images.numel() else (torch.zeros(()), torch.ones(()))
-    if not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"images from {low:.2f} to {high:.2f}: must be pixels from 0 to 1, before standardising"
-            ". Try: attack OnPixels(model, mean, std), and hand it the pixels."
-        )
+    check_pixels(images)
+    check_tensor("labels", labels, what="(N,) of int64")
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(
             f"labels {tuple(labels.shape)} {str(labels.dtype)[6:]}: must be int64, one for each of "

@@ -6,6 +6,7 @@ Confidence is the probability of the answer given, the largest of the softmax. l
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cnncourse import messages
+from cnncourse.insight.checks import check_tensor
 
 BINS = 15  # Guo et al. 2017
 
@@ -104,6 +106,7 @@ def lowest(logits: Tensor, labels: Tensor) -> float:
 def confidence(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
     """Probability of the answer given to each picture, (N,)."""
     check_temperature(temperature)
+    check_logits(logits)
     return (logits / temperature).softmax(dim=1).max(dim=1).values
 
 
@@ -113,7 +116,16 @@ def told_apart(known: Sequence[float] | Tensor, strange: Sequence[float] | Tenso
     The area under the ROC curve of "it is known" by that score: 1 tells all apart, 0.5 none
     (Hendrycks & Gimpel 2017, arXiv:1610.02136, with the confidence as score).
     """
-    pair = [torch.as_tensor(values, dtype=torch.float64) for values in (known, strange)]
+    try:
+        pair = [torch.as_tensor(values, dtype=torch.float64) for values in (known, strange)]
+    except (TypeError, ValueError) as error:
+        raise ValueError("scores: must be numbers. Try: confidence(logits).") from error
+    for scores in pair:
+        if scores.ndim != 1 or scores.isnan().any():
+            raise ValueError(
+                f"scores {tuple(scores.shape)}: must be one number for each picture, none of them "
+                "nan. Try: confidence(logits)."
+            )
     if min(len(values) for values in pair) == 0:
         raise ValueError("scores: none came for one side. Try: one picture of each at least.")
     difference = pair[0][:, None] - pair[1]
@@ -122,20 +134,29 @@ def told_apart(known: Sequence[float] | Tensor, strange: Sequence[float] | Tenso
 
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless the temperature is a finite number above 0."""
-    if not (0 < temperature < math.inf):
+    is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+    if not is_number or not (0 < temperature < math.inf):
         rule = "must be a number above 0 (1 changes nothing)"
         raise ValueError(
             messages.refusal("temperature", temperature, rule, attempt="temperature=1.0")
         )
 
 
+def check_logits(logits: Tensor) -> None:
+    """Raise ValueError unless logits are finite floats (N, classes), one row or more."""
+    attempt = "Try: measure.evaluate(model, split).logits"
+    check_tensor("logits", logits, what="(N, classes)")
+    came = f"logits {tuple(logits.shape)} {str(logits.dtype).removeprefix('torch.')}"
+    if logits.ndim != 2 or not logits.is_floating_point() or 0 in logits.shape:
+        raise ValueError(f"{came}: must be (N, classes), floats. {attempt}.")
+    if logits.isnan().any() or logits.isposinf().any():
+        raise ValueError(f"{came}: some are nan or +inf, which has no softmax. {attempt}.")
+
+
 def check(logits: Tensor, labels: Tensor) -> None:
     """Raise ValueError unless logits are (N, classes) with a label from 0 on for each of N."""
-    if logits.ndim != 2 or not logits.is_floating_point() or 0 in logits.shape:
-        raise ValueError(
-            f"logits {tuple(logits.shape)} {str(logits.dtype)[6:]}: must be (N, classes), floats. "
-            "Try: measure.evaluate(model, split).logits."
-        )
+    check_logits(logits)
+    check_tensor("labels", labels, what="(N,) of int64")
     if labels.shape != logits.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(
             f"labels {tuple(labels.shape)} {str(labels.dtype)[6:]}: must be int64, one for each of "

@@ -3,20 +3,15 @@
 Maps are of the layer's size, (N, h, w); `enlarged` brings them to the picture's.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnncourse.insight.layers import (
-    asked,
-    check_images,
-    chosen,
-    in_pieces,
-    layer_of,
-    maps_of,
-    targets_for,
-    watched,
-)
+from cnncourse import messages
+from cnncourse.insight.checks import check_images, check_tensor, chosen, in_pieces, targets_for
+from cnncourse.insight.layers import asked, layer_of, maps_of, passed, slope, watched
 
 
 def grad_cam(
@@ -35,12 +30,10 @@ def grad_cam(
     found = []
     for part, wanted in in_pieces(images, targets):
         with asked(model), watched(model, [layer]) as outputs:
-            logits = chosen(model(part.detach().clone().requires_grad_()), wanted)
+            pixels = part.detach().clone().requires_grad_()
+            total = chosen(passed(model, pixels), wanted).sum()
             maps = maps_of(outputs, layer)
-            (slopes,) = torch.autograd.grad(logits.sum(), maps, allow_unused=True)
-        if slopes is None:
-            rule = "the logits do not depend on it. Try: another layer."
-            raise ValueError(f"layer {layer!r}: {rule}")
+            slopes = slope(total, maps, said=f"layer {layer!r}", attempt="another layer")
         weights = slopes.mean(dim=(2, 3), keepdim=True)
         found.append((weights * maps.detach()).sum(dim=1))
     cam = torch.cat(found)
@@ -63,7 +56,7 @@ def class_activation_map(
         kind = type(linear).__name__
         raise ValueError(f"head {head!r} is a {kind}: must be nn.Linear. Try: grad_cam.")
     with asked(model), torch.no_grad(), watched(model, [layer]) as outputs:
-        logits = model(images)
+        logits = passed(model, images)
         chosen(logits, targets)
         maps = maps_of(outputs, layer)
     weights = linear.weight.detach()
@@ -79,7 +72,20 @@ def class_activation_map(
 
 
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (N, h, w) at the size (H, W) of the pictures, (N, H, W); bilinear between middles."""
-    if maps.ndim != 3:
-        raise ValueError(f"maps {tuple(maps.shape)}: must be (N, h, w). Try: maps[None].")
+    """Maps (N, h, w) at the size (H, W) of the pictures, (N, H, W); bilinear between middles.
+
+    Raises ValueError for other shapes, and for a size that is not two whole numbers of 1 or more.
+    """
+    check_tensor("maps", maps, what="(N, h, w)")
+    if maps.ndim != 3 or not maps.is_floating_point():
+        kind = str(maps.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"maps {tuple(maps.shape)} {kind}: must be (N, h, w), floats. Try: maps[None].float()."
+        )
+    if not isinstance(size, Sequence) or len(size) != 2:
+        rule, attempt = "must be (height, width)", "size=tuple(images.shape[2:])"
+        raise ValueError(messages.refusal("size", size, rule, attempt=attempt))
+    height, width = size
+    messages.check_at_least("height", height, 1)
+    messages.check_at_least("width", width, 1)
     return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]

@@ -1,6 +1,7 @@
 """Filters, feature maps and units: what a layer answers, and what makes one of its units answer."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,15 @@ from torch import Tensor, nn
 
 from cnncourse import messages
 from cnncourse.arithmetic import ReceptiveField
-from cnncourse.insight.layers import asked, check_images, layer_of, maps_of, ran, watched
+from cnncourse.insight.checks import check_images, check_several, check_tensor
+from cnncourse.insight.layers import (
+    asked,
+    layer_of,
+    maps_of,
+    passed,
+    ran,
+    watched,
+)
 from cnncourse.trace import trace
 
 AT_ONCE = 4  # pictures in one pass
@@ -36,7 +45,7 @@ def feature_maps(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dic
     """
     check_images(images)
     with asked(model), torch.no_grad(), watched(model, layers) as outputs:
-        model(images)
+        passed(model, images)
     return {name: ran(outputs, name) for name in layers}
 
 
@@ -62,10 +71,11 @@ def peaks(
     """
     check_images(images)
     messages.check_at_least("count", count, 1)
+    check_several("layers", layers)
     found: dict[str, list[tuple[Tensor, Tensor, int]]] = {name: [] for name in layers}
     for part in images.split(AT_ONCE):
         with asked(model), torch.no_grad(), watched(model, layers) as outputs:
-            model(part)
+            passed(model, part)
         for name in layers:
             maps = maps_of(outputs, name)
             value, place = maps.flatten(2).max(dim=2)  # (n, units)
@@ -111,7 +121,17 @@ def seen_by(field: ReceptiveField, row: int, column: int) -> tuple[int, int, int
 
 
 def cut_out(image: Tensor, square: tuple[int, int, int], *, fill: float = 0.5) -> Tensor:
-    """A square (row, column, side) of a picture (C, H, W): (C, side, side); padding is filled."""
+    """A square (row, column, side) of a picture (C, H, W): (C, side, side); padding is filled.
+
+    Raises ValueError for another shape, and for a square that is not three whole numbers.
+    """
+    check_tensor("image", image, what="(C, H, W)")
+    if image.ndim != 3:
+        raise ValueError(f"image {tuple(image.shape)}: must be (C, H, W). Try: images[0].")
+    whole = len(square) == 3 and all(isinstance(number, Integral) for number in square)
+    if not whole or square[2] < 1:
+        rule = "must be a whole first row, first column, and side of 1 px or more"
+        raise ValueError(messages.refusal("square", square, rule, attempt="square=(0, 0, 8)"))
     top, left, side = square
     patch = image.new_full((image.shape[0], side, side), fill)
     first_row, first_column = max(top, 0), max(left, 0)
@@ -128,13 +148,10 @@ def class_means(activations: Tensor, labels: Tensor) -> Tensor:
     """Mean answer of every unit to each class, (classes, units).
 
     Of answers (N, units), or of maps (N, units, h, w), which are averaged over their places.
-    Raises ValueError where a class from 0 to the highest label has no picture.
+    Raises ValueError where a class from 0 to the highest label has no picture, for labels below 0,
+    and for answers that are not finite.
     """
-    if labels.dtype != torch.int64 or labels.shape != activations.shape[:1] or not len(labels):
-        raise ValueError(
-            f"labels {tuple(labels.shape)}: must be int64, one for each of {len(activations)} "
-            "pictures, 1 or more. Try: split.labels."
-        )
+    check_answers(activations, labels)
     answers = activations.mean(dim=(2, 3)) if activations.ndim == 4 else activations
     counts = torch.bincount(labels)
     if not counts.all():
@@ -142,6 +159,26 @@ def class_means(activations: Tensor, labels: Tensor) -> Tensor:
         raise ValueError(f"labels: class {missing} has no picture. Try: labels without gaps.")
     sums = answers.new_zeros(len(counts), answers.shape[1]).index_add(0, labels, answers)
     return sums / counts[:, None]
+
+
+def check_answers(activations: Tensor, labels: Tensor) -> None:
+    """Raise ValueError unless these are finite answers of units, and a label for each."""
+    check_tensor("activations", activations, what="(N, units) or (N, units, h, w)")
+    check_tensor("labels", labels, what="(N,)")
+    if activations.ndim not in (2, 4) or not activations.isfinite().all():
+        raise ValueError(
+            f"activations {tuple(activations.shape)}: must be (N, units) or (N, units, h, w), all "
+            "finite. Try: feature_maps(model, images, [layer])[layer]."
+        )
+    if labels.dtype != torch.int64 or labels.shape != activations.shape[:1] or not len(labels):
+        raise ValueError(
+            f"labels {tuple(labels.shape)}: must be int64, one for each of {len(activations)} "
+            "pictures, 1 or more. Try: split.labels."
+        )
+    if labels.min() < 0:
+        raise ValueError(
+            f"label {int(labels.min())} found: must be 0 or more. Try: labels from 0 on."
+        )
 
 
 def selectivity(activations: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,7 +191,7 @@ def selectivity(activations: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     means = class_means(activations, labels)
     if len(means) < 2:
         raise ValueError("labels: one class only, must be two or more. Try: more classes.")
-    if float(means.min()) < 0:
+    if float(activations.min()) < 0:
         raise ValueError("activations below 0: must be 0 or more. Try: the layer after the ReLU.")
     best, favourite = means.max(dim=0)
     rest = (means.sum(dim=0) - best) / (len(means) - 1)

@@ -43,14 +43,22 @@ def nearest_gabor(kernel: np.ndarray) -> Nearest:
     """The nearest of 1,152 Gabor kernels to a filter (size, size), by the cosine between them.
 
     Small filters are near to something always: compare with the cosine of random ones.
-    Raises ValueError for a filter that is no square of 3 px or more, or is all zeros.
+    Raises ValueError for a filter that is no square of 3 px or more, not finite, or all zeros.
     """
-    kernel = np.asarray(kernel, dtype=float)
+    try:
+        kernel = np.asarray(kernel, dtype=float)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(kernel).__name__
+        raise ValueError(
+            f"kernel of type {kind}: must be an array of numbers. Try: kernel.detach().numpy()."
+        ) from error
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or len(kernel) < 3:
         raise ValueError(
             f"kernel {kernel.shape}: must be a square of 3 px or more. Try: kernel.mean(axis=0)."
         )
     length = np.linalg.norm(kernel)
+    if not np.isfinite(length):
+        raise ValueError("kernel: some weights are nan or infinite. Try: np.isfinite(kernel).")
     if length == 0:
         raise ValueError("kernel of zeros: it is like nothing. Try: a filter that was learned.")
     settings, kernels = bank(len(kernel))

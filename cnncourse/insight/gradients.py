@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from cnncourse import images as pictures
 from cnncourse import messages
-from cnncourse.insight.layers import (
-    answers_for,
-    asked,
+from cnncourse.insight.checks import (
     check_images,
     chosen,
     in_pieces,
+    random_numbers,
     targets_for,
 )
+from cnncourse.insight.layers import UNCUT, answers_for, asked, passed, slope
 
 
 def gradient(model: nn.Module, images: Tensor, classes: Tensor | int) -> Tensor:
@@ -33,8 +34,8 @@ def gradient(model: nn.Module, images: Tensor, classes: Tensor | int) -> Tensor:
     with asked(model):
         for part, wanted in in_pieces(images, targets):
             pixels = part.detach().clone().requires_grad_()
-            logits = chosen(model(pixels), wanted)
-            slopes.append(torch.autograd.grad(logits.sum(), pixels)[0])
+            total = chosen(passed(model, pixels), wanted).sum()
+            slopes.append(slope(total, pixels, said="image", attempt=UNCUT))
     return torch.cat(slopes)
 
 
@@ -59,8 +60,9 @@ def smooth_grad(
     """
     check_images(images)
     messages.check_at_least("count", count, 1)
+    pictures.check_range("noise", noise, 0, 100, attempt="noise=0.15")
     targets = targets_for(images, classes)
-    drawn = torch.Generator().manual_seed(seed)
+    drawn = random_numbers(seed)
     spans = images.amax(dim=(1, 2, 3), keepdim=True) - images.amin(dim=(1, 2, 3), keepdim=True)
     total = torch.zeros_like(images)
     for _ in range(count):
@@ -104,6 +106,11 @@ def completeness_gap(
 ) -> Tensor:
     """Sum of the attributions less the difference of the logits, (N,): 0 where complete."""
     check_images(images)
+    if attributions.shape != images.shape:
+        raise ValueError(
+            f"attributions {tuple(attributions.shape)}: must be of the images' shape "
+            f"{tuple(images.shape)}. Try: integrated_gradients(model, images, classes, steps=20)."
+        )
     targets = targets_for(images, classes)
     after = answers_for(model, images, targets)
     before = answers_for(model, base(images, baseline), targets)
@@ -111,16 +118,24 @@ def completeness_gap(
 
 
 def base(images: Tensor, baseline: Tensor | float) -> Tensor:
-    """The baseline in the pictures' shape; ValueError where it has another."""
+    """The baseline in the pictures' shape; ValueError where it has another, or is no number."""
+    came = f"={baseline!r}"
     try:
-        start = torch.as_tensor(baseline).to(images)
-        return start.expand_as(images)
-    except RuntimeError as error:
-        came = tuple(torch.as_tensor(baseline).shape)
-        raise ValueError(
-            f"baseline {came}: must be one number, or broadcast to {tuple(images.shape)}. "
-            "Try: baseline=0.0."
-        ) from error
+        start = torch.as_tensor(baseline)
+        came = f" {tuple(start.shape)}" if start.ndim else f"={start.item()!r}"
+        if start.isfinite().all():
+            return start.to(images).expand_as(images)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(wrong_baseline(came, images)) from error
+    raise ValueError(wrong_baseline(came, images))
+
+
+def wrong_baseline(came: str, images: Tensor) -> str:
+    """Sentence for a baseline that cannot be."""
+    return (
+        f"baseline{came}: must be one finite number, or broadcast to {tuple(images.shape)}. "
+        "Try: baseline=0.0."
+    )
 
 
 def guided_backpropagation(model: nn.Module, images: Tensor, classes: Tensor | int) -> Tensor:
@@ -153,5 +168,5 @@ class Guided(TorchFunctionMode):
 
 def per_pixel(attributions: Tensor) -> Tensor:
     """Largest magnitude over the channels (Simonyan et al.): (N, C, H, W) -> (N, H, W)."""
-    check_images(attributions)
+    check_images(attributions, name="attributions")
     return attributions.abs().amax(dim=1)

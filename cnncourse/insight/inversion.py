@@ -6,14 +6,18 @@ to a pixel is one like it. L2: no pixel far from gray. Jitter: the picture is mo
 at every step, and what only works at one place averages out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from cnncourse import images as pictures
 from cnncourse import messages
-from cnncourse.insight.layers import asked, check_images, ran, watched
+from cnncourse.insight.checks import check_pixels, check_tensor, random_numbers
+from cnncourse.insight.layers import UNCUT, asked, check_model, passed, ran, watched
 
 
 class Prior(NamedTuple):
@@ -28,10 +32,21 @@ PLAIN = Prior()
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Mean difference of neighbours, down and to the right (Mahendran & Vedaldi 2015): a number."""
-    down = (images[..., 1:, :] - images[..., :-1, :]).abs().mean()
-    across = (images[..., 1:] - images[..., :-1]).abs().mean()
-    return down + across
+    """Mean difference of neighbours, down and to the right (Mahendran & Vedaldi 2015): a number.
+
+    Of pictures (..., H, W); where there is one row or column alone, 0 for that direction.
+    """
+    check_tensor("images", images, what="(..., H, W)")
+    if images.ndim < 2 or not images.is_floating_point():
+        kind = str(images.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"images {tuple(images.shape)} {kind}: must be floats (..., H, W). "
+            "Try: images.float() / 255."
+        )
+    down = images[..., 1:, :] - images[..., :-1, :]
+    across = images[..., 1:] - images[..., :-1]
+    parts = [step.abs().mean() for step in (down, across) if step.numel()]
+    return sum(parts, start=images.new_zeros(()))
 
 
 def maximise(
@@ -55,14 +70,14 @@ def maximise(
 
     def answer(model: nn.Module, pixels: Tensor) -> Tensor:
         with watched(model, [layer]) as outputs:
-            model(pixels)
+            passed(model, pixels)
         output = ran(outputs, layer)
-        if not 0 <= unit < output.shape[1]:
+        if not isinstance(unit, Integral) or not 0 <= unit < output.shape[1]:
             rule = f"layer {layer!r} has units 0 to {output.shape[1] - 1}"
             raise ValueError(messages.refusal("unit", unit, rule, attempt="unit=0"))
         return output[0, unit].mean()
 
-    start = 0.1 * torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
+    start = faint_noise(model, shape, seed=seed)
     found, path = climbed(model, start, answer, steps=steps, lr=lr, prior=prior, seed=seed)
     return found[0], path
 
@@ -82,23 +97,38 @@ def invert(
     The model takes pixels from 0 to 1. image (C, H, W) -> a picture of that shape, and at each
     step the squared distance of the two answers, as a share of our answer's square. What a layer
     has thrown away cannot come back: look for what is missing. arXiv:1412.0035.
+    Raises ValueError for an unknown layer and a picture that is not from 0 to 1.
     """
-    check_images(image[None])
+    check_tensor("image", image, what="(C, H, W)")
+    if image.ndim != 3:
+        raise ValueError(f"image {tuple(image.shape)}: must be (C, H, W). Try: images[0].")
+    check_pixels(image[None], name="image")
     with asked(model), torch.no_grad(), watched(model, [layer]) as outputs:
-        model(image[None])
+        passed(model, image[None])
     wanted = ran(outputs, layer)
     size = wanted.square().sum().clamp(min=1e-12)
 
     def nearness(model: nn.Module, pixels: Tensor) -> Tensor:
         with watched(model, [layer]) as outputs:
-            model(pixels)
+            passed(model, pixels)
         return -(ran(outputs, layer) - wanted).square().sum() / size
 
-    start = 0.1 * torch.randn(1, *image.shape, generator=torch.Generator().manual_seed(seed))
-    found, path = climbed(
-        model, start.to(image), nearness, steps=steps, lr=lr, prior=prior, seed=seed
-    )
+    start = faint_noise(model, image.shape, seed=seed).to(image)
+    found, path = climbed(model, start, nearness, steps=steps, lr=lr, prior=prior, seed=seed)
     return found[0], [-value for value in path]
+
+
+def faint_noise(model: nn.Module, shape: Sequence[int], *, seed: int) -> Tensor:
+    """Where a climb begins, (1, C, H, W): where the model is, in numbers of its kind."""
+    check_model(model)
+    if len(shape) != 3:
+        rule = "must be (C, H, W)"
+        raise ValueError(messages.refusal("shape", tuple(shape), rule, attempt="shape=(3, 96, 96)"))
+    for name, size in zip(("channels", "height", "width"), shape, strict=True):
+        messages.check_at_least(name, size, 1)
+    noise = 0.1 * torch.randn(1, *shape, generator=random_numbers(seed))
+    tensors = chain(model.parameters(), model.buffers())
+    return noise.to(next((tensor for tensor in tensors if tensor.is_floating_point()), noise))
 
 
 def climbed(
@@ -117,7 +147,10 @@ def climbed(
     """
     messages.check_at_least("steps", steps, 1)
     messages.check_at_least("jitter_px", prior.jitter_px, 0)
-    drawn = torch.Generator().manual_seed(seed + 1)
+    for name in ("total_variation", "l2"):
+        pictures.check_range(name, getattr(prior, name), 0, 1e9, attempt=f"{name}=1.0")
+    pictures.check_range("lr", lr, 0, 1e3, attempt="lr=0.05")
+    drawn = random_numbers(seed + 1)
     hidden, path = start.clone().requires_grad_(), []
     optimizer = torch.optim.Adam([hidden], lr=lr)
     with asked(model):
@@ -125,6 +158,8 @@ def climbed(
             pixels = hidden.sigmoid()
             far = torch.randint(-prior.jitter_px, prior.jitter_px + 1, (2,), generator=drawn)
             value = goal(model, pixels.roll(far.tolist(), dims=(2, 3)))
+            if not value.requires_grad:
+                raise ValueError(f"image: the layer does not depend on it. Try: {UNCUT}.")
             cost = prior.total_variation * total_variation(pixels)
             cost = cost + prior.l2 * (pixels - 0.5).square().mean()
             (hidden.grad,) = torch.autograd.grad(cost - value, hidden)

@@ -1,4 +1,4 @@
-"""Layers of any network by name, what comes out of them, and a class's logit to ask about.
+"""Layers of any network by name, what comes out of them, and how a network is asked.
 
 Every function that asks a network does so in eval mode and leaves it as it found it: its mode, its
 gradients, and no hook behind.
@@ -7,19 +7,33 @@ gradients, and no hook behind.
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
+from cnncourse.insight.checks import check_several, chosen
 from cnncourse.measure import mode_restored
+from cnncourse.preconditions import check_layer
 
-NUMBERS_AT_ONCE = 100_000  # of pictures in one pass with gradients: one of 180 px
+UNCUT = "a model whose forward has no torch.no_grad() and no detach()"
+
+
+def check_model(model: nn.Module) -> None:
+    """Raise TypeError unless this is a network."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model of type {type(model).__name__}: must be a torch.nn.Module. "
+            "Try: model=cnncourse.models.simple.SimpleCNN()."
+        )
 
 
 def layer_of(model: nn.Module, name: str) -> nn.Module:
     """The part of a model that has that name in named_modules(); ValueError where none has."""
-    parts = dict(model.named_modules())
-    if name in parts and name:
+    check_model(model)
+    parts = {part_name: part for part_name, part in model.named_modules() if part_name}
+    if isinstance(name, str) and name in parts:
         return parts[name]
     nearest = difflib.get_close_matches(str(name), parts, n=1, cutoff=0.4)
     guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
@@ -37,6 +51,7 @@ def watched(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor
     Gradients flow through both. Raises ValueError for an unknown name, and for a layer that gives
     no tensor or runs twice in a block, since one name would then stand for two outputs.
     """
+    check_several("layers", names)
     outputs: dict[str, Tensor] = {}
 
     def keeper(name: str, layer: nn.Module):  # type: ignore[no-untyped-def]
@@ -67,6 +82,7 @@ def watched(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor
 @contextmanager
 def asked(model: nn.Module) -> Iterator[None]:
     """Eval mode and gradients inside the block, the model's modes as they were after it."""
+    check_model(model)
     with mode_restored(model), torch.enable_grad():
         model.eval()
         yield
@@ -90,70 +106,66 @@ def maps_of(outputs: dict[str, Tensor], name: str) -> Tensor:
     return output
 
 
-# --- pictures and classes -------------------------------------------------------------------------
+# --- asking ---------------------------------------------------------------------------------------
 
 
-def check_images(images: Tensor) -> None:
-    """Raise ValueError unless these are floats (N, C, H, W), one picture or more."""
-    if not isinstance(images, Tensor):
-        raise ValueError(
-            f"images of type {type(images).__name__}: must be a tensor (N, C, H, W) of floats. "
-            "Try: torch.tensor(images)."
-        )
-    if images.ndim != 4 or not images.is_floating_point() or 0 in images.shape:
-        attempt = "images[None]" if images.ndim == 3 else "images.float()"
-        kind = str(images.dtype).removeprefix("torch.")
-        raise ValueError(
-            f"images {tuple(images.shape)} {kind}: must be (N, C, H, W), floats, none of it 0. "
-            f"Try: {attempt}."
-        )
+def passed(model: nn.Module, images: Tensor) -> Tensor:
+    """What a model gives for pictures (N, C, H, W); ValueError where it cannot take them."""
+    shape = "x".join(map(str, images.shape[1:]))
+    checks = [
+        part.register_forward_pre_hook(partial(check_input, name, f"the images are {shape}"))
+        for name, part in model.named_modules()
+        if type(part) in (nn.Conv2d, nn.Linear)  # a class made from them may take more
+    ]
+    try:
+        return model(images)
+    except RuntimeError as error:
+        if any(words in str(error) for words in ("allocate memory", "out of memory")):
+            raise
+        raise ValueError(misfit(model, images)) from error
+    finally:
+        for check in checks:
+            check.remove()
 
 
-def targets_for(images: Tensor, classes: Tensor | int) -> Tensor:
-    """A class for each picture, (N,), int64: the same for all, or one each; else ValueError."""
-    if isinstance(classes, int) and not isinstance(classes, bool):
-        return torch.full((len(images),), classes, device=images.device)
-    good = isinstance(classes, Tensor) and classes.dtype == torch.int64
-    if not good or classes.shape != images.shape[:1]:  # type: ignore[union-attr]
-        came = tuple(classes.shape) if isinstance(classes, Tensor) else repr(classes)
-        raise ValueError(
-            f"classes={came}: must be a whole number, or int64 with one for each of {len(images)} "
-            "pictures. Try: classes=model(images).argmax(dim=1)."
-        )
-    return classes.to(images.device)  # type: ignore[union-attr]
+def check_input(name: str, images_are: str, layer: nn.Module, inputs: tuple) -> None:
+    """Raise ValueError where a convolution or a linear layer is about to get what does not fit."""
+    least = 1 if isinstance(layer, nn.Linear) else 3
+    if inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim >= least:
+        check_layer(name, images_are, layer, inputs)
 
 
-def in_pieces(images: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pictures and their classes, so few at once that gradients do not need much memory.
+def misfit(model: nn.Module, images: Tensor) -> str:
+    """Why a pass broke off: numbers of another kind, at another place, or maps that are too small.
 
-    An ImageNet network keeps about 0.1 GB for each picture of 160 px, and is no faster with more.
+    The first number of the model stands for all.
     """
-    count = max(1, NUMBERS_AT_ONCE // images[0].numel())
-    return zip(images.split(count), targets.split(count), strict=True)
+    tensors = chain(model.parameters(), model.buffers())
+    own = next((tensor for tensor in tensors if tensor.is_floating_point()), images)
+    shape, kinds = tuple(images.shape), [str(x.dtype).removeprefix("torch.") for x in (images, own)]
+    if images.dtype != own.dtype:
+        return f"images {kinds[0]}: the model is {kinds[1]}. Try: images.to({own.dtype})."
+    if images.device != own.device:
+        there = str(own.device)
+        return f"images on {images.device}: the model is on {there}. Try: images.to({there!r})."
+    attempt = "Try: images of the size that the model was built for"
+    return f"images {shape}: they do not go through {type(model).__name__}. {attempt}."
 
 
-def chosen(logits: Tensor, targets: Tensor) -> Tensor:
-    """Logit of each picture's class: (N, classes) at (N,) -> (N,); ValueError where there is none.
-
-    A model that answers in another shape is refused too.
-    """
-    if logits.ndim != 2 or len(logits) != len(targets):
-        raise ValueError(
-            f"the model gives {tuple(logits.shape)}: must be logits (N, classes). "
-            "Try: a model that classifies."
-        )
-    outside = targets[(targets < 0) | (targets >= logits.shape[1])]
-    if len(outside):
-        raise ValueError(
-            f"class {int(outside[0])}: the model has classes 0 to {logits.shape[1] - 1}. "
-            "Try: classes=model(images).argmax(dim=1)."
-        )
-    return logits.gather(1, targets[:, None])[:, 0]
+def slope(total: Tensor, at: Tensor, *, said: str, attempt: str) -> Tensor:
+    """Gradient of a number at a tensor; ValueError, with what is said, where there is none."""
+    found = None
+    if total.requires_grad:
+        (found,) = torch.autograd.grad(total, at, allow_unused=True)
+    if found is None:
+        raise ValueError(f"{said}: the logits do not depend on it. Try: {attempt}.")
+    return found
 
 
 @torch.no_grad()
 def answers_for(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """Logit of each picture's class, (N,), without gradients."""
+    check_model(model)
     with mode_restored(model):
         model.eval()
-        return chosen(model(images), targets)
+        return chosen(passed(model, images), targets)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from cnncourse import messages
 from cnncourse.insight import cam, gradients
+from cnncourse.insight.checks import check_images
 from cnncourse.insight.occlusion import occlusion
 
 METHODS = (
@@ -33,9 +34,13 @@ def attributed(
     maps have about STRIDES places a side; all others are of the pictures' size.
     Raises ValueError for an unknown method, and as that method does.
     """
+    if method not in METHODS:
+        raise ValueError(messages.unknown(str(method), "method", METHODS))
     if method == "Grad-CAM":
         return cam.grad_cam(model, images, classes, layer=layer)
     if method == "occlusion":
+        check_images(images)
+        messages.check_at_least("square_px", square_px, 1)
         stride = max(1, (images.shape[2] - square_px) // (STRIDES - 1))
         falls = occlusion(model, images, classes, size_px=square_px, stride_px=stride)
         return falls.relu()
@@ -45,8 +50,6 @@ def attributed(
         found = gradients.smooth_grad(model, images, classes, count=SMOOTH_COUNT)
     elif method == "integrated gradients":
         found = gradients.integrated_gradients(model, images, classes, steps=STEPS)
-    elif method == "guided backpropagation":
-        found = gradients.guided_backpropagation(model, images, classes)
     else:
-        raise ValueError(messages.unknown(method, "method", METHODS))
+        found = gradients.guided_backpropagation(model, images, classes)
     return gradients.per_pixel(found)

@@ -12,7 +12,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from cnncourse.insight.layers import layer_of
+from cnncourse.insight.checks import check_several, check_tensor, random_numbers
+from cnncourse.insight.layers import check_model, layer_of
 
 Method = Callable[[nn.Module], Tensor]  # maps (N, h, w) of a model, for pictures that it holds
 
@@ -23,15 +24,27 @@ def randomised(model: nn.Module, layers: Sequence[str], *, seed: int) -> nn.Modu
     Every tensor keeps its mean and its spread, so that the answers neither fade nor burst; running
     statistics stay. The model itself is not changed. Raises ValueError for an unknown layer.
     """
+    check_model(model)
     twin = copy.deepcopy(model)
     redraw(twin, layers, seed=seed)
     return twin
 
 
 def redraw(model: nn.Module, layers: Sequence[str], *, seed: int) -> None:
-    """Redraw the weights in these layers, in place; all of them for [""]."""
-    drawn = torch.Generator().manual_seed(seed)
+    """Redraw the weights in these layers, in place; all of them for [""].
+
+    Raises ValueError for an unknown layer, and for one without weights: it would stay as it is.
+    """
+    check_several("layers", layers)
+    drawn = random_numbers(seed)
     parts = [model] if list(layers) == [""] else [layer_of(model, name) for name in layers]
+    for name, part in zip(layers, parts, strict=True):
+        if not any(True for _ in part.parameters()):
+            kind = type(part).__name__
+            raise ValueError(
+                f"layer {name!r} ({kind}) has no weights to redraw. "
+                "Try: [name for name, _ in model.named_parameters()], less the last word of each."
+            )
     with torch.no_grad():
         for tensor in dict.fromkeys(x for part in parts for x in part.parameters()):
             noise = torch.randn(tensor.shape, generator=drawn).to(tensor)
@@ -47,6 +60,8 @@ def cascade(
     layers are names in the order of the pass. A layer once redrawn keeps its new weights. It is one
     copy, which changes when the next step is asked for: a second would take as much memory again.
     """
+    check_model(model)
+    check_several("layers", layers)
     twin = copy.deepcopy(model)
     for number, name in enumerate(reversed(layers)):
         redraw(twin, [name], seed=seed + number)
@@ -57,8 +72,10 @@ def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
     """Spearman's rank correlation of each map with its twin: (N, h, w) twice -> (N,), float64.
 
     1: the same order of places from dim to bright, 0: no order in common. Ties share their mean
-    rank. nan where a map is the same everywhere, since it has no order.
+    rank. nan where a map is the same everywhere, or has a nan, since it has no order.
     """
+    for part in (maps, others):
+        check_tensor("maps", part, what="(N, h, w)")
     if maps.shape != others.shape or maps.ndim != 3:
         raise ValueError(
             f"maps {tuple(maps.shape)} and {tuple(others.shape)}: must be (N, h, w) both. "

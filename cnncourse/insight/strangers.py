@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from cnncourse import handwriting, messages
+from cnncourse.insight.checks import check_images, random_numbers
 
 # O, I, Z and S would be read as 0, 1, 2 and 5 by anyone.
 LETTERS = "".join(letter for letter in string.ascii_uppercase if letter not in "OIZS")
@@ -20,6 +21,7 @@ PAD_PX, SIZES_PX, TILTS_DEG = 120, (60, 90), (-12, 0, 12)
 
 def upside_down(images: Tensor) -> Tensor:
     """Turned by 180 degrees; of digits 0, 1 and 8 stay what they are, and 6 and 9 change places."""
+    check_images(images)
     return images.flip(-2, -1)
 
 
@@ -46,5 +48,5 @@ def letters() -> tuple[Tensor, str]:
 def noise(count: int, *, seed: int = 0) -> Tensor:
     """Every pixel anything from black to white, (count, 1, 28, 28)."""
     messages.check_at_least("count", count, 1)
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_numbers(seed)
     return torch.rand(count, 1, handwriting.SIZE_PX, handwriting.SIZE_PX, generator=draw)

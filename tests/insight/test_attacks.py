@@ -233,32 +233,21 @@ def test_the_curve_is_of_all_pictures_and_at_0_that_of_the_pictures_themselves()
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def test_standardised_pictures_are_refused_with_the_way_out(refused):
+@pytest.mark.parametrize("attack", [fgsm, pgd_of(1)], ids=["fgsm", "pgd"])
+def test_standardised_pictures_are_refused_with_the_way_out(attack, refused):
     images, labels = pictures()
     with refused(
         "images from -0.42 to 2.82: must be pixels from 0 to 1, before standardising. "
-        "Try: attack OnPixels(model, mean, std), and hand it the pixels."
+        "Try: the pixels, and attacks.OnPixels(model, mean, std)."
     ):
-        fgsm(network(), (images - 0.1307) / 0.3081, labels, eps_255=8)
+        attack(network(), (images - 0.1307) / 0.3081, labels, eps_255=8)
     with refused(
-        "images from nan to nan: must be pixels from 0 to 1, before standardising. "
-        "Try: attack OnPixels(model, mean, std), and hand it the pixels."
+        "images (6, 1, 4, 4) float32: some of the numbers are nan or infinite. "
+        "Try: images.isfinite(), which says where."
     ):
-        pgd(network(), images * torch.nan, labels, eps_255=8, steps=1)
-
-
-def test_bytes_and_a_single_picture_are_refused(refused):
-    images, labels = pictures()
-    with refused(
-        "images (1, 4, 4) float32: must be (N, C, H, W), floats. "
-        "Try: images[None] for one picture, images.float() / 255 for bytes."
-    ):
-        fgsm(network(), images[0], labels[:1], eps_255=8)
-    with refused(
-        "images (6, 1, 4, 4) uint8: must be (N, C, H, W), floats. "
-        "Try: images[None] for one picture, images.float() / 255 for bytes."
-    ):
-        fgsm(network(), (255 * images).byte(), labels, eps_255=8)
+        attack(network(), images * torch.nan, labels, eps_255=8)
+    with refused("images (6, 1, 4, 4) uint8: must be floats. Try: images.float() / 255."):
+        attack(network(), (255 * images).byte(), labels, eps_255=8)
 
 
 def test_labels_that_do_not_fit_are_refused(refused):
@@ -273,6 +262,67 @@ def test_labels_that_do_not_fit_are_refused(refused):
         "Try: torch.full((6,), 3) for one class."
     ):
         fgsm(network(), images, labels.float(), eps_255=8)
+    with refused("labels of type int: must be a tensor (N,) of int64. Try: torch.tensor(labels)."):
+        fgsm(network(), images, 3, eps_255=8)
+
+
+@pytest.mark.parametrize("label", [3, -1, -100])
+def test_a_label_that_is_no_class_is_refused(label, refused):
+    """-100 is a number that cross-entropy leaves out: the picture would not be attacked at all."""
+    images, _ = pictures(count=2)
+    attempt = f"labels + {-label}" if label < 0 else "num_classes=4"
+    with refused(
+        f"label {label} found in the batch, but the model has classes 0 to 2. Labels start at 0. "
+        f"Try: {attempt}."
+    ):
+        fgsm(network(), images, torch.tensor([0, label]), eps_255=8)
+
+
+def test_a_network_that_gives_no_logits_or_takes_other_pictures_is_refused(refused):
+    images, labels = pictures()
+    with refused(
+        "the model gives (6, 1, 4, 4): must be logits (N, classes). Try: a model that classifies."
+    ):
+        fgsm(nn.Identity(), images, labels, eps_255=8)
+    with refused(
+        "layer '0' (Conv2d) expects 3 channels, gets 1: the images are 1x4x4. "
+        "Try: in_channels=1, or other images."
+    ):
+        fgsm(network(channels=3), images, labels, eps_255=8)
+    with refused("images float32: the model is float64. Try: images.to(torch.float64)."):
+        pgd(network().double(), images, labels, eps_255=8, steps=1)
+    with refused(
+        "image: the logits do not depend on it. "
+        "Try: a model whose forward has no torch.no_grad() and no detach()."
+    ):
+        fgsm(nn.Sequential(Cut(), nn.Flatten(), nn.Linear(16, 3)), images, labels, eps_255=8)
+    with refused(
+        "model of type NoneType: must be a torch.nn.Module. "
+        "Try: model=cnncourse.models.simple.SimpleCNN().",
+        TypeError,
+    ):
+        fgsm(None, images, labels, eps_255=8)
+
+
+class Cut(nn.Module):
+    def forward(self, x):
+        return x.detach()
+
+
+def test_a_curve_asks_for_strengths_and_a_split_that_fits(refused):
+    split, model = stripes(4), linear([1.0] * 16)
+    with refused("eps_255=8: must be a list. Try: eps_255=[8]."):
+        accuracy_against(fgsm, model, split, 8)
+    with refused(
+        "label 5 found in split, but the model has classes 0 to 1. Labels start at 0. "
+        "Try: labels - 5."
+    ):
+        accuracy_against(fgsm, model, split._replace(labels=torch.full((4,), 5)), [8])
+    with refused(
+        "split has 0 images and 0 labels: must be as many, and at least one. "
+        "Try: the same indices for both."
+    ):
+        accuracy_against(fgsm, model, Split(split.images[:0], split.labels[:0]), [8])
 
 
 @pytest.mark.parametrize("eps", [-1, 256, float("nan"), True, "8"])
@@ -285,5 +335,24 @@ def test_a_strength_that_cannot_be_is_refused(eps, refused):
 def test_no_steps_and_no_spread_are_refused(refused):
     with refused("steps=0: must be a whole number, 1 or more. Try: steps=1."):
         pgd(network(), *pictures(), eps_255=8, steps=0)
-    with refused("std=0.0: must be above 0. Try: std=1.0."):
-        OnPixels(network(), 0.1, 0.0)
+    with refused("steps=0: must be a whole number, 1 or more. Try: steps=1."):
+        pgd_of(0)
+    for std in (0.0, -1.0, float("nan"), float("inf")):
+        with refused(f"std={std}: must be above 0, and finite. Try: std=1.0."):
+            OnPixels(network(), 0.1, std)
+    with refused("mean=nan: must be finite. Try: mean=0.0."):
+        OnPixels(network(), float("nan"), 1.0)
+    with refused("mean='gray': must be a number, or one for each channel. Try: mean=0.5."):
+        OnPixels(network(), "gray", 1.0)
+    with refused(
+        "mean of 3 numbers, std of 2: must be one each, or one for each channel. Try: std=1.0."
+    ):
+        OnPixels(network(), (0.1, 0.2, 0.3), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.5, (1.0, 2.0)), ((0.1, 0.2), 1.0), (0.5, 1.0)])
+def test_one_number_stands_for_all_channels(mean, std):
+    images = torch.rand(1, 2, 3, 3)
+    for channel, out in enumerate(OnPixels(nn.Identity(), mean, std)(images)[0]):
+        own = [value[channel] if isinstance(value, tuple) else value for value in (mean, std)]
+        torch.testing.assert_close(out, (images[0, channel] - own[0]) / own[1])

@@ -168,8 +168,43 @@ def test_what_does_not_fit_is_refused(refused):
         reliability(logits, torch.zeros(3).long(), bins=0)
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("temperature", [0, -1.0, math.inf, math.nan, "1", None, True])
 def test_a_temperature_that_cannot_be_is_refused(temperature, refused):
     rule = "must be a number above 0 (1 changes nothing)"
     with refused(f"temperature={temperature!r}: {rule}. Try: temperature=1.0."):
         check_temperature(temperature)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_logits_that_have_no_softmax_are_refused(wrong, refused):
+    logits, labels = torch.tensor([[1.0, wrong], [0.0, 0.0]]), torch.tensor([0, 1])
+    for ask in (
+        lambda: reliability(logits, labels),
+        lambda: fit_temperature(logits, labels),
+        lambda: confidence(logits),
+    ):
+        with refused(
+            "logits (2, 2) float32: some are nan or +inf, which has no softmax. "
+            "Try: measure.evaluate(model, split).logits."
+        ):
+            ask()
+    without = torch.tensor([[1.0, -math.inf], [0.0, 0.0]])  # a class that was ruled out
+    assert confidence(without).tolist() == [1, 0.5]
+
+
+def test_what_are_no_logits_no_labels_and_no_scores_is_refused(refused):
+    with refused(
+        "logits (2,) float32: must be (N, classes), floats. "
+        "Try: measure.evaluate(model, split).logits."
+    ):
+        confidence(torch.zeros(2))
+    with refused("logits of type list: must be a tensor (N, classes). Try: torch.tensor(logits)."):
+        reliability([[1.0, 0.0]], torch.tensor([0]))
+    with refused("labels of type list: must be a tensor (N,) of int64. Try: torch.tensor(labels)."):
+        reliability(torch.zeros(1, 2), [0])
+    rule = "must be one number for each picture, none of them nan"
+    for scores, shape in (([math.nan], "(1,)"), ([[0.5]], "(1, 1)"), (0.5, "()")):
+        with refused(f"scores {shape}: {rule}. Try: confidence(logits)."):
+            told_apart([0.5], scores)
+    with refused("scores: must be numbers. Try: confidence(logits)."):
+        told_apart("surest", [0.5])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnncourse.insight import cam, layers
+from cnncourse.insight import cam, checks
 from cnncourse.models.efficientnet_lite import efficientnet_lite0
 from cnncourse.models.resnet import resnet18
 
@@ -53,7 +53,7 @@ def test_a_picture_gets_the_same_map_alone_and_in_company(model, images, monkeyp
     three = torch.cat([images, images[:1].flip(3)])
     classes = torch.tensor([0, 4, 2])
     together = cam.grad_cam(model, three, classes, layer="maps.2")
-    monkeypatch.setattr(layers, "NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr(checks, "NUMBERS_AT_ONCE", 1)
     passes = []
     model.register_forward_hook(lambda *_: passes.append(1))
     torch.testing.assert_close(cam.grad_cam(model, three, classes, layer="maps.2"), together)
@@ -143,8 +143,15 @@ def test_what_cannot_be_is_refused(model, images, refused):
         "Try: grad_cam, which works at any layer."
     ):
         cam.class_activation_map(model, images, 0, layer="maps.1", head="head")
-    with refused("maps (3, 3): must be (N, h, w). Try: maps[None]."):
+    with refused("maps (3, 3) float32: must be (N, h, w), floats. Try: maps[None].float()."):
         cam.enlarged(torch.zeros(3, 3), (4, 4))
+    with refused("maps (1, 3, 3) int64: must be (N, h, w), floats. Try: maps[None].float()."):
+        cam.enlarged(torch.zeros(1, 3, 3).long(), (4, 4))
+    with refused("size=8: must be (height, width). Try: size=tuple(images.shape[2:])."):
+        cam.enlarged(torch.zeros(1, 3, 3), 8)
+    for size, name in (((0, 4), "height"), ((4, 0), "width")):
+        with refused(f"{name}=0: must be a whole number, 1 or more. Try: {name}=1."):
+            cam.enlarged(torch.zeros(1, 3, 3), size)
 
 
 def test_a_layer_beside_the_way_to_the_logits_is_refused(model, images, refused):

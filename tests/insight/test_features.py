@@ -170,7 +170,42 @@ def test_labels_with_gaps_one_class_and_answers_below_0_are_refused(refused):
         features.selectivity(answers, torch.tensor([0, 0, 0]))
     with refused("activations below 0: must be 0 or more. Try: the layer after the ReLU."):
         features.selectivity(-answers, torch.tensor([0, 1, 1]))
+    mixed = torch.tensor([[5.0, 1], [-1, 1], [1, 1]])  # its class's mean is above 0
+    with refused("activations below 0: must be 0 or more. Try: the layer after the ReLU."):
+        features.selectivity(mixed, torch.tensor([0, 0, 1]))
     with refused(
         "labels (2,): must be int64, one for each of 3 pictures, 1 or more. Try: split.labels."
     ):
         features.selectivity(answers, torch.tensor([0, 1]))
+    with refused("label -1 found: must be 0 or more. Try: labels from 0 on."):
+        features.selectivity(answers, torch.tensor([0, -1, 1]))
+    with refused("labels of type list: must be a tensor (N,). Try: torch.tensor(labels)."):
+        features.selectivity(answers, [0, 0, 1])
+    rule = "must be (N, units) or (N, units, h, w), all finite"
+    for wrong in (answers * torch.nan, torch.ones(3), torch.ones(3, 2, 2)):
+        with refused(
+            f"activations {tuple(wrong.shape)}: {rule}. "
+            "Try: feature_maps(model, images, [layer])[layer]."
+        ):
+            features.class_means(wrong, torch.tensor([0, 0, 1]))
+
+
+@pytest.mark.parametrize("square", [(0, 0), (0, 0, 0), (0.5, 0, 2), (0, 0, -1)])
+def test_what_is_no_square_is_refused(square, refused):
+    rule = "must be a whole first row, first column, and side of 1 px or more"
+    with refused(f"square={square}: {rule}. Try: square=(0, 0, 8)."):
+        features.cut_out(torch.ones(1, 3, 3), square)
+    with refused("image (1, 1, 3, 3): must be (C, H, W). Try: images[0]."):
+        features.cut_out(torch.ones(1, 1, 3, 3), (0, 0, 1))
+
+
+def test_one_name_for_a_list_and_pictures_for_another_model_are_refused(model, refused):
+    images = torch.zeros(1, 3, 9, 9)
+    for ask in (features.feature_maps, lambda *args: features.peaks(*args, count=1)):
+        with refused("layers='0': must be a list. Try: layers=['0']."):
+            ask(model, images[:, :1], "0")
+        with refused(
+            "layer '0' (Conv2d) expects 1 channels, gets 3: the images are 3x9x9. "
+            "Try: in_channels=3, or other images."
+        ):
+            ask(model, images, ["0"])

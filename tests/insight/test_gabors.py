@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from torch import nn
 
 from cnncourse import filters
 from cnncourse.insight import gabors
@@ -48,3 +49,14 @@ def test_what_is_no_filter_is_refused(refused):
             gabors.nearest_gabor(np.ones(shape))
     with refused("kernel of zeros: it is like nothing. Try: a filter that was learned."):
         gabors.nearest_gabor(np.zeros((3, 3)))
+    for wrong in (np.nan, np.inf):
+        with refused("kernel: some weights are nan or infinite. Try: np.isfinite(kernel)."):
+            gabors.nearest_gabor(np.full((3, 3), wrong))
+    with refused("kernel of type str: must be an array of numbers. Try: kernel.detach().numpy()."):
+        gabors.nearest_gabor("sobel")
+    learned = nn.Conv2d(1, 1, 3).weight[0, 0]
+    with refused(
+        "kernel of type Tensor: must be an array of numbers. Try: kernel.detach().numpy()."
+    ):
+        gabors.nearest_gabor(learned)
+    assert gabors.nearest_gabor(learned.detach().numpy()).cosine > 0.5

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnncourse.insight import gradients, layers
+from cnncourse.insight import checks, gradients
 from cnncourse.models.efficientnet_lite import efficientnet_lite0
 from cnncourse.models.resnet import resnet18
 
@@ -188,7 +188,7 @@ def test_a_picture_gets_the_same_map_alone_and_in_company(method, monkeypatch, i
     together = method(model, images, CLASSES)
     if method is not METHODS["smooth"]:
         torch.testing.assert_close(method(model, images[1:2], 4), together[1:2])
-    monkeypatch.setattr(layers, "NUMBERS_AT_ONCE", 2 * images[0].numel())  # two in one pass
+    monkeypatch.setattr(checks, "NUMBERS_AT_ONCE", 2 * images[0].numel())  # two in one pass
     torch.testing.assert_close(method(model, images, CLASSES), together)
 
 
@@ -199,9 +199,7 @@ def test_what_cannot_be_is_refused(method, images, refused):
         "class 5: the model has classes 0 to 4. Try: classes=model(images).argmax(dim=1)."
     ):
         method(model, images, 5)
-    with refused(
-        "images (3, 12, 12) float32: must be (N, C, H, W), floats, none of it 0. Try: images[None]."
-    ):
+    with refused("images (3, 12, 12) float32: must be (N, C, H, W). Try: images[None]."):
         method(model, images[0], 1)
 
 
@@ -216,6 +214,9 @@ def test_noise_is_of_the_seed_and_of_the_pictures_range(images):
     flat = torch.linspace(0, 10, 400).reshape(1, 1, 20, 20)  # mean of 3 (x + e)^2: 3 x^2 + 3 s^2
     many = gradients.smooth_grad(Bend(), flat, 0, count=40, noise=0.1)
     assert (many - 3 * flat**2).mean().item() == pytest.approx(3 * (0.1 * 10) ** 2, rel=0.15)
+    both = torch.cat([flat, flat - 90])  # each picture's own range, not that of the batch
+    beside = gradients.smooth_grad(Bend(), both, 0, count=400, noise=0.1)[:1]
+    assert (beside - 3 * flat**2).mean().item() == pytest.approx(3 * (0.1 * 10) ** 2, rel=0.15)
 
 
 def test_no_steps_and_a_baseline_of_another_shape_are_refused(images, refused):
@@ -224,9 +225,42 @@ def test_no_steps_and_a_baseline_of_another_shape_are_refused(images, refused):
     with refused("count=0: must be a whole number, 1 or more. Try: count=1."):
         gradients.smooth_grad(network(), images, 0, count=0)
     with refused(
-        "baseline (5,): must be one number, or broadcast to (3, 3, 12, 12). Try: baseline=0.0."
+        "baseline (5,): must be one finite number, or broadcast to (3, 3, 12, 12). "
+        "Try: baseline=0.0."
     ):
         gradients.integrated_gradients(network(), images, 0, steps=1, baseline=torch.zeros(5))
+
+
+@pytest.mark.parametrize("baseline", ["black", None, float("nan")])
+def test_a_baseline_that_is_no_number_is_refused(images, baseline, refused):
+    with refused(
+        f"baseline={baseline!r}: must be one finite number, or broadcast to (3, 3, 12, 12). "
+        "Try: baseline=0.0."
+    ):
+        gradients.integrated_gradients(network(), images, 0, steps=1, baseline=baseline)
+
+
+def test_noise_below_0_and_attributions_of_other_pictures_are_refused(images, refused):
+    for noise in (-0.1, float("nan")):
+        with refused(f"noise={noise!r}: must be a number from 0 to 100. Try: noise=0.15."):
+            gradients.smooth_grad(network(), images, 0, count=2, noise=noise)
+    with refused(
+        "attributions (1, 3, 12, 12): must be of the images' shape (3, 3, 12, 12). "
+        "Try: integrated_gradients(model, images, classes, steps=20)."
+    ):
+        gradients.completeness_gap(network(), images, 0, torch.zeros(1, 3, 12, 12))
+
+
+def test_a_network_that_cuts_its_gradient_is_refused(images, refused):
+    class Cut(nn.Module):
+        def forward(self, x):
+            return x.detach().mean(dim=(2, 3))
+
+    with refused(
+        "image: the logits do not depend on it. "
+        "Try: a model whose forward has no torch.no_grad() and no detach()."
+    ):
+        gradients.saliency(Cut(), images, 0)
 
 
 def test_a_pixel_counts_as_its_strongest_channel():

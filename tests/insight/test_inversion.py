@@ -139,7 +139,7 @@ def test_the_seed_decides_and_the_model_is_left_as_it_was(board):
 
 def test_what_cannot_be_is_refused(board, refused):
     model = linear(board[None])
-    for unit in (1, -1):
+    for unit in (1, -1, 0.5):
         with refused(f"unit={unit}: layer '1' has units 0 to 0. Try: unit=0."):
             inversion.maximise(model, layer="1", unit=unit, shape=SHAPE, steps=1)
     with refused("steps=0: must be a whole number, 1 or more. Try: steps=1."):
@@ -150,4 +150,68 @@ def test_what_cannot_be_is_refused(board, refused):
         )
     names = "Try: [name for name, _ in model.named_modules()]."
     with refused(f"'head': Sequential has no such layer. {names}"):
-        inversion.invert(model, board, layer="head", steps=1)
+        inversion.invert(model, board.relu(), layer="head", steps=1)
+    for shape in ((4, 4), (1, 1, 4, 4)):
+        with refused(f"shape={shape}: must be (C, H, W). Try: shape=(3, 96, 96)."):
+            inversion.maximise(model, layer="1", unit=0, shape=shape, steps=1)
+    with refused("height=0: must be a whole number, 1 or more. Try: height=1."):
+        inversion.maximise(model, layer="1", unit=0, shape=(1, 0, 4), steps=1)
+    for changed, sentence in (
+        ({"lr": -1}, "lr=-1: must be a number from 0 to 1000. Try: lr=0.05."),
+        (
+            {"prior": Prior(l2=float("nan"))},
+            "l2=nan: must be a number from 0 to 1e+09. Try: l2=1.0.",
+        ),
+        (
+            {"prior": Prior(total_variation=-1)},
+            "total_variation=-1: must be a number from 0 to 1e+09. Try: total_variation=1.0.",
+        ),
+        ({"seed": None}, "seed=None: must be a whole number, 0 or more. Try: seed=0."),
+        (
+            {"shape": (1, 5, 5)},
+            "layer '1' (Linear) expects 16 features, gets 25: the images are 1x5x5. "
+            "Try: in_features=25, or other images.",
+        ),
+    ):
+        with refused(sentence):
+            options = {"layer": "1", "unit": 0, "shape": SHAPE, "steps": 1} | changed
+            inversion.maximise(model, **options)
+    with refused("image (1, 1, 4, 4): must be (C, H, W). Try: images[0]."):
+        inversion.invert(model, board[None], layer="1", steps=1)
+    with refused(
+        "image from -1.00 to 1.00: must be pixels from 0 to 1, before standardising. "
+        "Try: the pixels, and attacks.OnPixels(model, mean, std)."
+    ):
+        inversion.invert(model, board, layer="1", steps=1)
+    with refused("images (4, 4) int64: must be floats (..., H, W). Try: images.float() / 255."):
+        inversion.total_variation(torch.ones(4, 4).long())
+
+
+def test_a_layer_behind_a_cut_is_refused(refused):
+    class Cut(nn.Module):
+        def forward(self, x):
+            return x.detach()
+
+    with refused(
+        "image: the layer does not depend on it. "
+        "Try: a model whose forward has no torch.no_grad() and no detach()."
+    ):
+        inversion.maximise(nn.Sequential(Cut()), layer="0", unit=0, shape=SHAPE, steps=1)
+
+
+def test_a_climb_begins_where_the_model_is_and_in_numbers_of_its_kind(board):
+    elsewhere = nn.Conv2d(1, 1, 1, device="meta")
+    assert inversion.faint_noise(elsewhere, SHAPE, seed=0).device.type == "meta"
+    model = linear(board[None]).double()
+    found, _ = inversion.maximise(model, layer="1", unit=0, shape=SHAPE, steps=2)
+    assert found.dtype == torch.float64
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 4), (1, 4, 1)])
+def test_one_row_or_column_has_no_neighbours_to_be_like(shape):
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    options = {"layer": "1", "unit": 0, "shape": shape, "steps": 2}
+    found, path = inversion.maximise(model, prior=Prior(total_variation=1e-3), **options)
+    assert found.isfinite().all()
+    assert path[1] > path[0]
+    assert inversion.total_variation(torch.tensor([[1.0, 3.0]])) == 2

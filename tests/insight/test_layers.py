@@ -71,6 +71,15 @@ def test_names_that_are_not_there_and_layers_that_say_nothing_are_refused(model,
     try_names = "Try: [name for name, _ in model.named_modules()]."
     with refused(f"'cnov': InPlace has no such layer. Did you mean 'conv'? {try_names}"):
         layers.layer_of(model, "cnov")
+    with refused(f"'': InPlace has no such layer. {try_names}"):
+        layers.layer_of(model, "")
+    with refused(f"['conv']: InPlace has no such layer. Did you mean 'conv'? {try_names}"):
+        layers.layer_of(model, ["conv"])
+    with (
+        refused("layers='conv': must be a list. Try: layers=['conv']."),
+        layers.watched(model, "conv"),
+    ):
+        pass
     with refused(f"'xyz': InPlace has no such layer. {try_names}"):
         layers.layer_of(model, "xyz")
     with (
@@ -102,81 +111,114 @@ def test_a_layer_that_gives_no_tensor_is_refused(refused):
         model(torch.randn(4, 1, 2))
 
 
+# --- asking ---------------------------------------------------------------------------------------
+
+
+def untouched(model):
+    """Whether no hook is left behind."""
+    parts = [
+        hooks
+        for part in model.modules()
+        for hooks in (part._forward_hooks, part._forward_pre_hooks)
+    ]
+    return not any(parts)
+
+
+def test_a_pass_gives_what_the_model_gives(model):
+    images = torch.randn(2, 1, 4, 4)
+    assert torch.equal(layers.passed(model, images), model(images))
+    assert untouched(model)
+
+
+PLAIN = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Flatten(), nn.Linear(64, 2))
+
+
 @pytest.mark.parametrize(
-    ("images", "sentence"),
+    ("model", "shape", "sentence"),
     [
         (
-            torch.zeros(3, 4, 4),
-            "images (3, 4, 4) float32: must be (N, C, H, W), floats, none of it 0. "
-            "Try: images[None].",
+            PLAIN,
+            (2, 1, 8, 8),
+            "layer '0' (Conv2d) expects 3 channels, gets 1: the images are 1x8x8. "
+            "Try: in_channels=1, or other images.",
         ),
         (
-            torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
-            "images (1, 3, 4, 4) uint8: must be (N, C, H, W), floats, none of it 0. "
-            "Try: images.float().",
+            PLAIN,
+            (2, 3, 9, 9),
+            "layer '2' (Linear) expects 64 features, gets 100: the images are 3x9x9. "
+            "Try: in_features=100, or other images.",
         ),
         (
-            torch.zeros(0, 3, 4, 4),
-            "images (0, 3, 4, 4) float32: must be (N, C, H, W), floats, none of it 0. "
-            "Try: images.float().",
+            PLAIN,
+            (1, 3, 4, 4),
+            "images (1, 3, 4, 4): they do not go through Sequential. "
+            "Try: images of the size that the model was built for.",
         ),
         (
-            [1, 2],
-            "images of type list: must be a tensor (N, C, H, W) of floats. "
-            "Try: torch.tensor(images).",
+            nn.Conv2d(3, 4, 5).double(),
+            (1, 3, 8, 8),
+            "images float32: the model is float64. Try: images.to(torch.float64).",
+        ),
+        (
+            nn.Sequential(nn.BatchNorm2d(3, affine=False).half(), nn.Conv2d(3, 4, 5).half()),
+            (1, 3, 8, 8),
+            "images float32: the model is float16. Try: images.to(torch.float16).",
         ),
     ],
 )
-def test_what_are_no_pictures_is_refused(images, sentence, refused):
-    with refused(sentence):
-        layers.check_images(images)
+def test_pictures_that_do_not_go_through_are_refused_with_the_reason(
+    model, shape, sentence, refused
+):
+    with refused(sentence) as caught:
+        layers.passed(model, torch.zeros(shape))
+    assert untouched(model)
+    is_named = sentence.startswith("layer")
+    assert isinstance(caught.value.__cause__, RuntimeError) != is_named
 
 
-def test_a_class_for_all_or_one_each():
-    images = torch.zeros(3, 1, 2, 2)
-    assert layers.targets_for(images, 2).tolist() == [2, 2, 2]
-    assert layers.targets_for(images, torch.tensor([0, 1, 2])).tolist() == [0, 1, 2]
+def test_a_model_elsewhere_is_said():
+    said = layers.misfit(nn.Conv2d(3, 4, 5, device="meta"), torch.zeros(1, 3, 8, 8))
+    assert said == "images on cpu: the model is on meta. Try: images.to('meta')."
 
 
-@pytest.mark.parametrize(
-    ("side_px", "counts"), [(20, [5]), (160, [1] * 5), (224, [1] * 5), (128, [2, 2, 1])]
-)
-def test_so_many_pictures_go_at_once_as_memory_allows(side_px, counts):
-    images, targets = torch.zeros(5, 3, side_px, side_px), torch.arange(5)
-    parts = list(layers.in_pieces(images, targets))
-    assert [len(part) for part, _ in parts] == counts
-    assert torch.cat([wanted for _, wanted in parts]).tolist() == [0, 1, 2, 3, 4]
+def test_memory_that_ran_out_is_not_called_a_wrong_picture():
+    class Greedy(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
+
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        layers.passed(Greedy(), torch.zeros(1, 3, 8, 8))
 
 
-@pytest.mark.parametrize(
-    ("classes", "came"),
-    [(1.5, "1.5"), (True, "True"), (torch.zeros(3), "(3,)"), (torch.tensor([1, 2]), "(2,)")],
-)
-def test_what_is_no_class_is_refused(classes, came, refused):
-    with refused(
-        f"classes={came}: must be a whole number, or int64 with one for each of 3 pictures. "
-        "Try: classes=model(images).argmax(dim=1)."
-    ):
-        layers.targets_for(torch.zeros(3, 1, 2, 2), classes)
+def test_a_layer_of_its_own_kind_may_take_what_conv2d_does_not():
+    class Padded(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(F.pad(x, (0, 0, 0, 0, 0, 1)))
+
+    assert layers.passed(Padded(3, 4, 1), torch.zeros(1, 2, 8, 8)).shape == (1, 4, 8, 8)
 
 
-def test_the_logit_of_each_picture_is_chosen(refused):
-    logits = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
-    assert layers.chosen(logits, torch.tensor([2, 0])).tolist() == [3, 4]
-    for wrong in (3, -1):
-        with refused(
-            f"class {wrong}: the model has classes 0 to 2. "
-            "Try: classes=model(images).argmax(dim=1)."
-        ):
-            layers.chosen(logits, torch.tensor([0, wrong]))
-    with refused(
-        "the model gives (2, 3, 1): must be logits (N, classes). Try: a model that classifies."
-    ):
-        layers.chosen(logits[..., None], torch.tensor([2, 0]))
-    with refused(
-        "the model gives (2, 3): must be logits (N, classes). Try: a model that classifies."
-    ):
-        layers.chosen(logits, torch.tensor([2, 0, 1]))  # it has folded pictures together
+def test_what_is_no_network_is_refused(refused):
+    for wrong, kind in ((None, "NoneType"), (F.relu, "function")):
+        sentence = (
+            f"model of type {kind}: must be a torch.nn.Module. "
+            "Try: model=cnncourse.models.simple.SimpleCNN()."
+        )
+        with refused(sentence, TypeError), layers.asked(wrong):
+            pass
+        with refused(sentence, TypeError):
+            layers.answers_for(wrong, torch.zeros(1, 1, 2, 2), torch.tensor([0]))
+        with refused(sentence, TypeError):
+            layers.layer_of(wrong, "conv")
+
+
+def test_a_slope_of_what_does_not_depend_is_refused(refused):
+    x, other = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    found = layers.slope((3 * x).sum(), x, said="image", attempt="another")
+    assert found.tolist() == [3, 3]
+    for total in (other.sum(), x.detach().sum()):
+        with refused("image: the logits do not depend on it. Try: another."):
+            layers.slope(total, x, said="image", attempt="another")
 
 
 def test_answers_come_from_eval_mode_without_gradients(model):

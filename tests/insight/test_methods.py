@@ -63,3 +63,11 @@ def test_an_unknown_method_is_refused(model, images, refused):
     known = ", ".join(methods.METHODS)
     with refused(f"'xyz': unknown method. Known: {known}."):
         methods.attributed(model, images, 0, method="xyz", layer="2", square_px=8)
+    with refused(f"'None': unknown method. Known: {known}."):
+        methods.attributed(model, images, 0, method=None, layer="2", square_px=8)
+    for square, sentence in (
+        (0, "square_px=0: must be a whole number, 1 or more. Try: square_px=1."),
+        (99, "size_px=99: does not fit on pictures of 28 x 28 px. Try: size_px=7."),
+    ):
+        with refused(sentence):
+            methods.attributed(model, images, 0, method="occlusion", layer="2", square_px=square)

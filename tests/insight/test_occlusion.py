@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch import nn
 
@@ -49,6 +48,14 @@ def test_the_model_and_the_pictures_are_left_as_they_were():
     assert model[2].weight.grad is None
 
 
+def test_pictures_whose_gradients_are_wanted_are_taken_too():
+    images = torch.arange(12.0).reshape(1, 1, 3, 4)
+    settings = {"size_px": 2, "stride_px": 1}
+    expected = occlusion(Sum(torch.ones(3, 4)), images, 0, **settings)
+    found = occlusion(Sum(torch.ones(3, 4)), images.requires_grad_(), 0, **settings)
+    assert torch.equal(found, expected)
+
+
 def test_a_square_is_covered_as_far_as_there_is_a_picture():
     images = torch.ones(2, 1, 3, 3)
     dark = covered(images, row=2, column=1, size_px=4)
@@ -58,8 +65,16 @@ def test_a_square_is_covered_as_far_as_there_is_a_picture():
 
 def test_what_cannot_be_is_refused(refused):
     model, images = Sum(torch.ones(3, 4)), torch.ones(1, 1, 3, 4)
-    with pytest.raises(ValueError, match=r"kernel_size=4 .* spans 4 px"):
+    with refused("size_px=4: does not fit on pictures of 3 x 4 px. Try: size_px=1."):
         occlusion(model, images, 0, size_px=4, stride_px=1)
+    for name in ("size_px", "stride_px"):
+        with refused(f"{name}=0: must be a whole number, 1 or more. Try: {name}=1."):
+            occlusion(model, images, 0, **{"size_px": 2, "stride_px": 1} | {name: 0})
+    for fill in ("gray", float("nan")):
+        with refused(f"fill={fill!r}: must be a finite number. Try: fill=0.0."):
+            occlusion(model, images, 0, size_px=2, stride_px=1, fill=fill)
+        with refused(f"fill={fill!r}: must be a finite number. Try: fill=0.0."):
+            covered(images, row=0, column=0, size_px=2, fill=fill)
     with refused(
         "class 2: the model has classes 0 to 1. Try: classes=model(images).argmax(dim=1)."
     ):

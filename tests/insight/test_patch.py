@@ -71,6 +71,10 @@ def test_it_lies_where_it_was_laid():
     [
         ({"size_px": 9}, "size_px=9: does not fit on pictures of 8 x 8 px. Try: size_px=2."),
         ({"target": 2}, "target=2: the model has classes 0 to 1. Try: target=1."),
+        ({"batch_size": 0}, "batch_size=0: must be a whole number, 1 or more. Try: batch_size=1."),
+        ({"target": -1}, "target=-1: must be a whole number, 0 or more. Try: target=0."),
+        ({"lr": -1.0}, "lr=-1.0: must be a number from 0 to 1000. Try: lr=0.1."),
+        ({"seed": 0.5}, "seed=0.5: must be a whole number, 0 or more. Try: seed=0."),
         ({"steps": 0}, "steps=0: must be a whole number, 1 or more. Try: steps=1."),
     ],
 )
@@ -78,3 +82,41 @@ def test_what_cannot_be_is_refused(changed, sentence, refused):
     options = {"target": 1, "size_px": 2, "lr": 0.1, "steps": 1} | changed
     with refused(sentence):
         universal_patch(finder(), blobs(), **options)
+
+
+def test_no_pictures_and_a_model_for_others_are_refused(refused):
+    options = {"target": 1, "size_px": 2, "lr": 0.1, "steps": 1}
+    with refused(
+        "images (0, 1, 8, 8) float32: there are no pictures, must be 1 or more. "
+        "Try: print(images.shape) where they were chosen."
+    ):
+        universal_patch(finder(), blobs()[:0], **options)
+    with refused(
+        "layer '0' (Conv2d) expects 1 channels, gets 3: the images are 3x8x8. "
+        "Try: in_channels=3, or other images."
+    ):
+        universal_patch(finder(), blobs().expand(-1, 3, -1, -1), **options)
+
+
+@pytest.mark.parametrize(
+    "places", [[[0, 1]], [[-1, 0], [0, 0]], [[0, 2], [0, 0]], [[0.0, 0], [0, 0]]]
+)
+def test_places_that_are_too_few_or_off_the_picture_are_refused(places, refused):
+    places = torch.tensor(places)
+    with refused(
+        f"places {tuple(places.shape)}: must be a row and a column for each of 2 pictures where "
+        "2 px fit. Try: random_places(images, 2, torch.Generator())."
+    ):
+        laid_on(torch.zeros(2, 1, 3, 3), torch.ones(1, 2, 2), places)
+
+
+def test_a_patch_of_other_channels_and_no_generator_are_refused(refused):
+    images = torch.zeros(2, 3, 3, 3)
+    for shape in ((1, 2, 2), (3, 2, 1)):
+        with refused(
+            f"patch {shape}: must be a square of 3 channels. "
+            "Try: patch.expand(3, -1, -1) for one of one channel."
+        ):
+            laid_on(images, torch.ones(shape), torch.zeros(2, 2).long())
+    with refused("draw=0: must be a torch.Generator. Try: draw=torch.Generator().manual_seed(0)."):
+        random_places(images, 2, 0)

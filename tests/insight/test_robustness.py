@@ -142,6 +142,11 @@ def test_a_hybrid_has_the_coarse_of_one_and_the_fine_of_the_other():
 def test_strengths_that_cannot_be_are_refused(pictures, refused):
     with refused("sigma_px=-1: must be a number from 0 to 100. Try: sigma_px=1."):
         blurred(pictures, -1)
+    for shift in (float("inf"), float("nan"), "2"):
+        with refused(
+            f"shift_px={shift!r}: must be a number from -10000 to 10000. Try: shift_px=2."
+        ):
+            moved(pictures, shift)
     with refused("std=nan: must be a number from 0 to 10. Try: std=0.1."):
         noisy(pictures, float("nan"))
     with refused("quality=0: must be a whole number, 1 or more. Try: quality=1."):
@@ -159,3 +164,36 @@ def test_strengths_that_cannot_be_are_refused(pictures, refused):
         "Try: F.interpolate(texture, size=(12, 10))."
     ):
         robustness.hybrid(pictures, pictures[..., :5, :5], sigma_px=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [*CORRUPTIONS.values(), shuffled, lambda pictures, px: hybrid(pictures, pictures, sigma_px=px)],
+)
+def test_what_are_no_pixels_is_refused_by_all(change, pictures):
+    """JPEG would wrap what is below 0 or above 1 around; the others would cut it off unasked."""
+    for wrong in (-pictures, 2 * pictures, pictures * torch.nan, pictures[0], pictures[:0]):
+        with pytest.raises(ValueError, match=r"^(pictures|shape) .*Try: "):
+            change(wrong, 1)
+    with pytest.raises(
+        ValueError, match=r"^(pictures|shape) \(4, 3, 12, 10\) uint8: must be floats"
+    ):
+        change((255 * pictures).byte(), 1)
+
+
+def test_a_table_asks_for_strengths_and_a_split_that_fits(pictures, refused):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    split = Split(pictures, torch.zeros(4).long())
+    with refused("strengths=1: must be a list. Try: strengths=[1]."):
+        accuracy_after(moved, model, split, 1)
+    with refused(
+        "layer '0' (Conv2d) expects 1 channels, gets 3: the split images are 3x12x10. "
+        "Try: in_channels=3, or other images."
+    ):
+        accuracy_after(moved, model, split, [1])
+    with refused(
+        "model of type NoneType: must be a torch.nn.Module. "
+        "Try: model=cnncourse.models.simple.SimpleCNN().",
+        TypeError,
+    ):
+        accuracy_after(moved, None, split, [1])

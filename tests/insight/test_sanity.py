@@ -108,3 +108,35 @@ def test_an_unknown_layer_is_refused(model, refused):
     names = "Try: [name for name, _ in model.named_modules()]."
     with refused(f"'top': Sequential has no such layer. {names}"):
         list(sanity.cascade(model, ["top"], seed=0))
+
+
+def test_one_name_for_a_list_and_layers_without_weights_are_refused(model, refused):
+    """Of "12" the letters would be taken; a ReLU redrawn is the same ReLU, and would pass."""
+    for ask in (
+        lambda names: sanity.randomised(model, names, seed=0),
+        lambda names: list(sanity.cascade(model, names, seed=0)),
+    ):
+        with refused("layers='03': must be a list. Try: layers=['03']."):
+            ask("03")
+        with refused(
+            "layer '1' (ReLU) has no weights to redraw. "
+            "Try: [name for name, _ in model.named_parameters()], less the last word of each."
+        ):
+            ask(["1"])
+
+
+def test_maps_that_are_no_tensors_and_no_network_are_refused(model, refused):
+    methods = {"numpy": lambda net: torch.ones(1, 2, 2).numpy()}
+    with refused("maps of type ndarray: must be a tensor (N, h, w). Try: torch.tensor(maps)."):
+        sanity.sanity_check(model, methods, ["3"], seed=0)
+    with refused(
+        "model of type NoneType: must be a torch.nn.Module. "
+        "Try: model=cnncourse.models.simple.SimpleCNN().",
+        TypeError,
+    ):
+        sanity.randomised(None, [""], seed=0)
+
+
+def test_a_map_with_a_nan_has_no_order():
+    maps = torch.tensor([[[1.0, 2], [3, float("nan")]]])
+    assert math.isnan(sanity.rank_correlation(maps, torch.rand(1, 2, 2)).item())

@@ -42,3 +42,7 @@ def test_noise_is_even_from_black_to_white_and_has_its_seed():
 def test_no_noise_at_all_is_refused(refused):
     with refused("count=0: must be a whole number, 1 or more. Try: count=1."):
         strangers.noise(0)
+    with refused("seed=None: must be a whole number, 0 or more. Try: seed=0."):
+        strangers.noise(1, seed=None)
+    with refused("images (28, 28) float32: must be (N, C, H, W). Try: images[None, None]."):
+        strangers.upside_down(torch.zeros(28, 28))
