@@ -87,7 +87,15 @@ def process_verdict(ended: Ended, notebook: Notebook) -> Verdict:
     if ended.code < 0:
         reason = f"the process that runs the notebook was killed (signal {-ended.code})"
         return Verdict("died", last_begun(notebook), reason)
+    broken = [index for index, cell in code_cells(notebook) if says_failed(cell)]
+    if broken:  # and has no error in its output: its text could not be sent
+        return Verdict("failed", broken[0], "an error that the kernel could not tell")
     return Verdict("failed", None, last)
+
+
+def says_failed(cell: Notebook) -> bool:
+    """Whether papermill marked a cell failed: it calls too many completed, none failed."""
+    return cell.metadata.get("papermill", {}).get("exception") is True
 
 
 def never_started(ended: Ended, notebook: Notebook) -> bool:
@@ -112,7 +120,7 @@ def last_begun(notebook: Notebook) -> int | None:
 
 def said(output: Notebook) -> str:
     """First line of an error, as Python says it; that memory ran out, torch says in C++."""
-    line = f"{output.ename}: {output.evalue}".splitlines()[0]
+    line = f"{output.ename}: {output.evalue}".splitlines()[0].removesuffix(": ")
     return f"memory ran out: {line}" if NO_MEMORY.search(line) else line
 
 

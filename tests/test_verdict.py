@@ -66,6 +66,22 @@ def test_an_error_in_a_cell_decides(notebook, name, state):
     assert found == Verdict(state, 2, f"{name}: first line")
 
 
+def test_an_error_without_a_word_is_its_name_alone(notebook):
+    fail(notebook, 2, "SystemExit", "")
+    assert verdict.verdict(Ended(1, "log"), notebook, "01_tiny", 60).reason == "SystemExit"
+
+
+def test_a_cell_whose_error_never_arrived_is_named_all_the_same(notebook):
+    """Half a character in an error's text: the kernel cannot send it, papermill says which cell."""
+    unrun(notebook, 3)
+    notebook.cells[2].metadata.papermill.update(status="failed", exception=True)
+    log = '---\nPapermillExecutionError: \nException encountered at "In [2]":'
+    found = verdict.verdict(Ended(1, log), notebook, "01_tiny", 60)
+    assert found == Verdict("failed", 2, "an error that the kernel could not tell")
+    verdict.mark(notebook, found)
+    assert statuses(notebook) == ["completed", "completed", "failed", "not run"]
+
+
 # How Python, torch on a CPU and torch on a GPU say it.
 NO_MEMORY = [
     ("MemoryError", ""),
@@ -80,7 +96,7 @@ def test_that_memory_ran_out_is_said_in_these_words(notebook, name, value):
     fail(notebook, 2, name, value)
     found = verdict.verdict(Ended(1, ""), notebook, "01_tiny", 60)
     assert (found.state, found.cell) == ("failed", 2)
-    assert found.reason == f"memory ran out: {name}: {value}"
+    assert found.reason == f"memory ran out: {name}: {value}".removesuffix(": ")
 
 
 # What the process shows where no cell has an error: code, log, state, what the reason says.
