@@ -11,6 +11,7 @@ import re
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,10 +20,11 @@ from pathlib import Path
 
 import psutil
 
+from cnncourse import files
+from cnncourse.family import TOKEN, end, family
 from cnncourse.jobs import Job
 from cnncourse.verdict import Ended
 
-TOKEN = "CNNCOURSE_JOB"  # in the environment of all that a job starts, however it starts it
 POLL_S = 0.1
 LOOK_S = 1.0  # between two looks at the memory
 
@@ -57,17 +59,20 @@ def run_papermill(
                 log.append(line.rstrip())
 
     token = secrets.token_hex(8)
-    with subprocess.Popen(
-        [sys.executable, "-m", "cnncourse.child"],
-        cwd=scratch,
-        env=environment(slot, token),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",  # and with it, the bar's carriage returns end a line
-        start_new_session=True,  # Ctrl-C is the runner's to handle
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="cnncourse-", ignore_cleanup_errors=True) as own,
+        subprocess.Popen(
+            [sys.executable, "-m", "cnncourse.child"],
+            cwd=scratch,
+            env=environment(slot, token, own),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",  # and with it, the bar's carriage returns end a line
+            start_new_session=True,  # Ctrl-C is the runner's to handle
+        ) as process,
+    ):
         assert process.stdin is not None
         reader = threading.Thread(target=follow, args=(process.stderr,), daemon=True)
         reader.start()
@@ -83,9 +88,13 @@ def run_papermill(
     return Ended(code, "\n".join(log), why, peak_mb, printed)
 
 
-def environment(slot: Slot, token: str) -> dict[str, str]:
-    """Environment of a job's process: its share of the machine, and the token that names it."""
-    found = os.environ | {TOKEN: token}
+def environment(slot: Slot, token: str, own: str) -> dict[str, str]:
+    """Environment of a job's process: its share of the machine, the token that names it.
+
+    own is its folder for temporary files, removed with it; the cache stays that of all.
+    """
+    found = os.environ | {TOKEN: token} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), own)
+    found.setdefault("CNNCOURSE_CACHE", str(files.cache_dir()))
     if slot.threads is not None:
         found["OMP_NUM_THREADS"] = str(slot.threads)
     if slot.gpus is not None:
@@ -133,26 +142,7 @@ def memory_mb(pid: int) -> int:
 
 
 def end_all(process: subprocess.Popen, token: str) -> None:
-    """End a job's process and all that came of it: children, and whoever has the job's token."""
-    family = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-    family += with_token(token)
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    process.kill()
-    psutil.wait_procs(family, timeout=5)
-
-
-def with_token(token: str) -> list[psutil.Process]:
-    """The processes whose environment has a job's token; those of other users cannot be asked."""
-    return [other for other in psutil.process_iter() if environ(other).get(TOKEN) == token]
-
-
-def environ(process: psutil.Process) -> dict[str, str]:
-    """Environment of a process, {} where it cannot be had."""
-    try:
-        return process.environ()
-    except (psutil.Error, OSError):
-        return {}
+    """End a job's process and all that came of it, and what was being begun meanwhile."""
+    members = family(process.pid, token)
+    end([psutil.Process(process.pid), *members] if process.poll() is None else members)
+    end(family(process.pid, token))

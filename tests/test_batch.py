@@ -1,6 +1,7 @@
 """Executing lessons: each way to end is told from the others; nothing good is lost."""
 
 import errno
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -92,8 +93,14 @@ def test_an_ending_is_told_for_what_it_is(tmp_path, cell, state, message):
         assert marks == ["completed", "completed", "failed", "not run"]
 
 
-def test_an_endless_loop_is_ended_and_leaves_no_process(tmp_path):
-    write_pid = "import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))"
+def test_an_endless_loop_is_ended_and_leaves_nothing(tmp_path, monkeypatch):
+    """No process; and no file where temporary ones are, not even of the kernel's connection."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    write_pid = (
+        "import os, pathlib, tempfile; pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "pathlib.Path('where').write_text(tempfile.mkdtemp())"
+    )
     started = time.monotonic()
     path = write_lesson(tmp_path, f"{write_pid}\nwhile True: pass")
     outcome = run(path, tmp_path / "out", timeout_s=6)
@@ -101,6 +108,8 @@ def test_an_endless_loop_is_ended_and_leaves_no_process(tmp_path):
     assert not psutil.pid_exists(kernel)  # at once: it would notice by itself a second later
     assert (outcome.state, time.monotonic() - started < 16) == ("timed out", True)
     assert "cell 3 of 4 (Tiny): still running after 6 s" in outcome.message
+    assert Path((tmp_path / "where").read_text()).is_relative_to(tmp_path / "temporary")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_closing_cell_that_records_nothing_is_no_pass(tmp_path):

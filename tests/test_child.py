@@ -1,29 +1,45 @@
 """A job's process: it ends, with its kernel, when the runner that began it is gone."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 
 import nbformat
 import psutil
+import pytest
 
 
-def start(folder) -> subprocess.Popen:
+def start(folder, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "cnncourse.child"],
         cwd=folder,
+        env=os.environ | environment,
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
 
 
-def test_without_its_runner_a_job_ends_with_its_kernel(tmp_path):
+# A daemon of a daemon: nobody's child, and it forgets its environment, too.
+LEAVES = """
+import subprocess
+subprocess.run("env -i setsid sh -c 'sleep 61 & echo $! > bare'", shell=True)
+subprocess.run("setsid sh -c 'sleep 62 & echo $! > kept'", shell=True)
+open("begun", "w").close()
+while True: pass
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who adopts orphans is Linux's")
+def test_without_its_runner_a_job_ends_with_all_that_came_of_it(tmp_path):
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cell = nbformat.v4.new_code_cell("open('begun', 'w').close()\nwhile True: pass")
+    cell = nbformat.v4.new_code_cell(LEAVES)
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "in.ipynb")
-    process = start(tmp_path)
+    own = tmp_path / "own"
+    own.mkdir()
+    process = start(tmp_path, CNNCOURSE_JOB="token", TMPDIR=str(own))
     settings = {"parameters": {}, "folder": str(tmp_path)}
     process.stdin.write(json.dumps(settings).encode() + b"\n")
     process.stdin.flush()
@@ -31,10 +47,13 @@ def test_without_its_runner_a_job_ends_with_its_kernel(tmp_path):
         assert process.poll() is None
         time.sleep(0.05)
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    assert len(family) >= 2
+    family += [psutil.Process(int((tmp_path / name).read_text())) for name in ("bare", "kept")]
+    assert len(family) >= 4
+    assert list(own.iterdir())  # the kernel's connection file, with its key
     process.stdin.close()  # as when the runner is killed: nobody is told, the pipe ends
     assert process.wait(5) == 1
     assert psutil.wait_procs(family, timeout=2)[1] == []
+    assert not own.exists()
 
 
 def test_without_settings_it_starts_nothing(tmp_path):

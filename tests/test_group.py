@@ -7,11 +7,21 @@ from cnncourse import group
 
 def test_a_slot_gives_threads_and_gpus_to_all_that_a_job_starts(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    found = group.environment(group.Slot(threads=3, gpus="1"), "token")
+    found = group.environment(group.Slot(threads=3, gpus="1"), "token", "own")
     assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("3", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    found = group.environment(group.Slot(), "token")
+    found = group.environment(group.Slot(), "token", "own")
     assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("5", "7")
+
+
+def test_a_job_has_a_temporary_folder_of_its_own_and_the_cache_of_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(group.files, "usual_caches", lambda: iter([tmp_path / "cache"]))
+    for said, cache in (("mine", "mine"), (None, str(tmp_path / "cache"))):
+        monkeypatch.setenv("CNNCOURSE_CACHE", said) if said else monkeypatch.delenv(
+            "CNNCOURSE_CACHE"
+        )
+        found = group.environment(group.Slot(), "token", "own")
+        assert (found["TMPDIR"], found["CNNCOURSE_CACHE"]) == ("own", cache)
 
 
 # What a file holds, and its last line that says something.
