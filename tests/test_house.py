@@ -35,7 +35,6 @@ ORDER = [
     "probe",
     "measure",
     "preconditions",
-    "recipe",
     "packing",
     "checkpoints",
     "precision",
