@@ -13,7 +13,8 @@ if "nbformat" not in sys.modules:  # what it imports would compile the grammar o
 from cnncourse import batch, jobs, page, parameters, report, sweeps
 from cnncourse.arguments import parser
 from cnncourse.journal import UNFINISHED, Event, Journal
-from cnncourse.pool import LocalPool, Pool, run_jobs
+from cnncourse.local import LocalPool
+from cnncourse.pool import Pool, run_jobs
 from cnncourse.progress import Progress
 
 EXECUTE = batch.execute  # what a job is executed with on this machine

@@ -15,7 +15,8 @@ import nbformat
 from cnncourse.batch import execute
 from cnncourse.jobs import Job
 from cnncourse.journal import Journal
-from cnncourse.pool import LocalPool, run_jobs
+from cnncourse.local import LocalPool
+from cnncourse.pool import run_jobs
 from cnncourse.progress import Progress
 
 PAIRS = 5  # of one notebook by papermill and by the runner, in turn

@@ -17,7 +17,8 @@ import pytest
 
 from cnncourse import group, jobs, journal, page, report
 from cnncourse.journal import Event, Journal
-from cnncourse.pool import LocalPool, run_jobs
+from cnncourse.local import LocalPool
+from cnncourse.pool import run_jobs
 from cnncourse.progress import Progress
 
 ROOT = Path(__file__).parent.parent

@@ -68,6 +68,7 @@ ORDER = [
     "batch",
     "progress",
     "pool",
+    "local",
     "cluster",
     "report",
     "page",

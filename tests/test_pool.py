@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,12 +15,12 @@ import nbformat
 import psutil
 import pytest
 
-from cnncourse import journal, pool, report
+from cnncourse import journal, report
 from cnncourse.batch import Outcome
-from cnncourse.group import Slot
 from cnncourse.jobs import Job
 from cnncourse.journal import Journal
-from cnncourse.pool import LocalPool, run_jobs
+from cnncourse.local import LocalPool
+from cnncourse.pool import run_jobs
 from cnncourse.progress import Progress
 
 
@@ -128,42 +127,6 @@ def test_a_journal_that_cannot_be_written_ends_what_runs(notebook, tmp_path, mon
     assert sorted(begun) == sorted(ended)  # nobody runs any more
     assert len(begun) < 9
     assert "passed" not in states(journal.read(tmp_path / "out" / journal.NAME))
-
-
-def test_each_job_has_a_share_of_its_own_and_no_more_run_than_workers(notebook, tmp_path):
-    running, most, lock = [], [], threading.Lock()
-
-    def execute(job, out, *, slot, **_):
-        with lock:
-            running.append(slot)
-            most.append(list(running))
-        time.sleep(0.01)
-        with lock:
-            running.remove(slot)
-        return passes(job, out)
-
-    gpus = pool.shares(3, 6, ["a", "b", "c"])
-    with Journal(tmp_path / "out") as kept:
-        local = LocalPool(tmp_path / "out", workers=3, retries=0, execute=execute)
-        while not local.slots.empty():
-            local.slots.get()
-        for slot in gpus:
-            local.slots.put(slot)
-        run_jobs(make_jobs(notebook, 20), local, kept, progress=Progress(io.StringIO()))
-    assert max(map(len, most)) == 3
-    assert all(len({slot.gpus for slot in slots}) == len(slots) for slots in most)
-
-
-def test_threads_and_gpus_are_shared_out():
-    assert pool.shares(1, 8, ["0"]) == [Slot()]  # one has all, as the environment says
-    assert pool.shares(2, 8, []) == [Slot(4), Slot(4)]
-    assert pool.shares(3, 2, ["0", "1"]) == [Slot(1, "0"), Slot(1, "1"), Slot(1, "0")]
-
-
-@pytest.mark.parametrize(("said", "gpus"), [("", []), ("-1", []), ("0,3", ["0", "3"])])
-def test_the_gpus_are_those_that_the_environment_names(monkeypatch, said, gpus):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
-    assert pool.visible_gpus() == gpus
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
