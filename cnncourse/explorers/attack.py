@@ -54,7 +54,7 @@ def attacked(
     """Picture of that number attacked; target is AWAY or the name of a class to be answered.
 
     The model takes pixels from 0 to 1, as the split has them. Raises ValueError for an unknown
-    method or target.
+    method or target, and for names that are not as many as the model's classes.
     """
     if method not in METHODS:
         raise ValueError(messages.unknown(method, "method", METHODS))
@@ -68,6 +68,10 @@ def attacked(
     changed = attack(*given, eps_255=eps_255, targeted=target != AWAY).cpu()
     both = torch.cat([image.cpu(), changed])
     logits = evaluate(model, Split(both, torch.zeros(2, dtype=torch.int64))).logits
+    if len(classes) != logits.shape[1]:
+        count = logits.shape[1]
+        rule = f"{len(classes)} names for a model of {count} classes"
+        raise ValueError(f"classes: {rule}. Try: classes=range({count}).")
     probabilities = logits.softmax(dim=1).numpy()
     return Attacked(method, eps_255, target, label, classes, both[0], both[1], probabilities)
 

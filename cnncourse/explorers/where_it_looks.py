@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnncourse.explorers import Explorer
 from cnncourse.explorers.drags import Drags
 from cnncourse.explorers.pictures import OWN, Pictures, chooser, colors, uploader
+from cnncourse.insight.layers import asked, passed
 from cnncourse.insight.methods import METHODS, attributed
 from cnncourse.insight.occlusion import covered
 from cnncourse.insight.sanity import randomised, rank_correlation
@@ -105,15 +106,15 @@ class Kept:
     """A network, its random twin, and what was computed of them last."""
 
     def __init__(self, model: nn.Module, preprocess: Preprocess, classes: Sequence[str]) -> None:
-        self.model, self.preprocess, self.classes = model.eval(), preprocess, classes
+        self.model, self.preprocess, self.classes = model, preprocess, classes
         self.twin = randomised(model, [""], seed=0).eval()
         self.pictures = Pictures(preprocess)
         self.maps = lru_cache(maxsize=16)(self.both_maps)
 
-    @torch.no_grad()
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Of pictures (N, C, H, W) from 0 to 1, (N, classes)."""
-        return self.model(self.preprocess.standardise(pixels)).softmax(dim=1)
+        with asked(self.model), torch.no_grad():
+            return passed(self.model, self.preprocess.standardise(pixels)).softmax(dim=1)
 
     def both_maps(
         self, pixels: Tensor, target: int, method: str, layer: str, square_px: int
@@ -166,7 +167,8 @@ def explorer(
     """Choose a picture, a class, a method and a layer; drag a gray square over the picture.
 
     The model, its preprocessing and names of its classes: EfficientNet-Lite0 and ImageNet's, if
-    none are given. When the picture changes, the class becomes the network's answer.
+    none are given. When the picture changes, the class becomes the network's answer. The model is
+    left in its mode. Raises ValueError for names that are not as many as its classes.
     """
     if model is None:
         pretrained = load_weights("efficientnet_lite0", "course")
@@ -174,11 +176,13 @@ def explorer(
         classes = pretrained.classes
     if preprocess is None:
         raise ValueError("preprocess=None: a model needs its own. Try: weights.IMAGENET.")
+    kept = Kept(model, preprocess, () if classes is None else classes)
+    count = kept.probabilities(torch.zeros(1, 3, *(preprocess.size_px,) * 2)).shape[1]
     if classes is None:
-        with torch.no_grad():
-            empty = torch.zeros(1, 3, preprocess.size_px, preprocess.size_px)
-            classes = [f"class {number}" for number in range(model.eval()(empty).shape[1])]
-    kept = Kept(model, preprocess, classes)
+        kept.classes = [f"class {number}" for number in range(count)]
+    elif len(classes) != count:
+        rule = f"{len(classes)} names for a model of {count} classes"
+        raise ValueError(f"classes: {rule}. Try: classes=None, which numbers them.")
     return draggable(wired(kept, layers, picture, method), preprocess.size_px)
 
 

@@ -67,6 +67,15 @@ def test_an_unknown_method_and_target_are_refused(split, refused):
         seen(split, target="rigth")
 
 
+def test_names_that_are_not_as_many_as_the_classes_are_refused(split, refused):
+    for names in (CLASSES[:2], (*CLASSES, "fourth")):
+        options = {"picture": 0, "method": "FGSM, one step", "eps_255": 8, "target": AWAY}
+        with refused(
+            f"classes: {len(names)} names for a model of 3 classes. Try: classes=range(3)."
+        ):
+            attacked(model(), split, names, **options)
+
+
 def test_before_change_and_after_are_on_the_page(split):
     page = draw(seen(split)).canvas
     before = page.getpixel((2 * 12, 2 * 60))  # left half

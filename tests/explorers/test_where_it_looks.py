@@ -188,6 +188,24 @@ def test_classes_without_names_are_numbered(model, refused):
         looks.explorer(model)
 
 
+def test_a_model_is_asked_in_eval_mode_and_left_in_its_own(model):
+    dropping = nn.Sequential(model, nn.Dropout(0.9)).train()
+    dropping[0].eval()
+    words = [looks.explorer(dropping, SMALL, layers=("0.0", "0.2")).words for _ in range(2)]
+    assert words[0] == words[1]
+    assert dropping[1].training
+    assert not dropping[0].training
+
+
+def test_names_that_are_not_as_many_as_the_classes_are_refused(model, refused):
+    for names in (("cat", "cup"), (*CLASSES, "fourth")):
+        with refused(
+            f"classes: {len(names)} names for a model of 3 classes. "
+            "Try: classes=None, which numbers them."
+        ):
+            looks.explorer(model, SMALL, layers=LAYERS, classes=names)
+
+
 def drag(explorer, row, column, stamp):
     """Point at this place of the picture, in pixels of 32, as the browser tells it."""
     x = (looks.LEFT_PX + column / 32 * looks.SIDE_PX) / looks.WIDTH_PX
