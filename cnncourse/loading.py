@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cnncourse import augment
 from cnncourse.data import Split
-from cnncourse.preconditions import check_labels
+from cnncourse.preconditions import check_finite, check_labels
 from cnncourse.steps import batches
 
 Key = tuple[int, int]  # epoch, index
@@ -189,6 +189,7 @@ class Loading:
             images, labels = whole(came)
             if self.classes:
                 check_labels(labels, classes=self.classes, name=self.name)
+                check_finite(images, name=self.name, numbers=[number for _epoch, number in index])
             images, labels = images.to(self.device), labels.to(self.device)
             if self.augmentation is not None:
                 rows = draws[[number for _epoch, number in index]].to(self.device)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from cnncourse import augment
 from cnncourse.data import Split
+from cnncourse.preconditions import is_over_the_batch
 
 
 @dataclass
@@ -99,13 +99,6 @@ class Processes:
         sums = torch.tensor(values, dtype=dtype, device=device)
         distributed.all_reduce(sums)
         return sums.tolist()
-
-
-def is_over_the_batch(part: nn.Module) -> bool:
-    """Whether a part takes its batch's statistics in training; what train() does not reach, no."""
-    if not isinstance(part, _BatchNorm):
-        return False
-    return part.running_mean is None or type(part).train is nn.Module.train
 
 
 def synchronise(model: nn.Module, names: Sequence[str]) -> None:

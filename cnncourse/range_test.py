@@ -14,6 +14,7 @@ from cnncourse.data import Split
 from cnncourse.devices import pick_device
 from cnncourse.measure import mode_restored
 from cnncourse.preconditions import check_fits, check_numbers
+from cnncourse.recipe import check_optimizer
 from cnncourse.steps import batches
 from cnncourse.training import own_random_numbers
 
@@ -180,14 +181,3 @@ def check_rates(lr_low: float, lr_high: float) -> None:
         rule = f"must be above lr_low={lr_low:g}, and finite"
         attempt = f"lr_high={lr_low * 1e5:g}"
         raise ValueError(messages.refusal("lr_high", lr_high, rule, attempt=attempt))
-
-
-def check_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
-    """Raise ValueError where the optimiser holds none of the model's weights."""
-    held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-    if held.isdisjoint(id(weight) for weight in model.parameters()):
-        name = type(optimizer).__name__
-        raise ValueError(
-            f"optimizer {name}: holds none of the model's weights, so nothing would be learned. "
-            f"Try: torch.optim.{name}(model.parameters(), ...)."
-        )

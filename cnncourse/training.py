@@ -21,8 +21,22 @@ from cnncourse.interrupts import Interrupts, patience
 from cnncourse.loading import InMemory, Loading
 from cnncourse.measure import Evaluation, evaluate, mode_restored
 from cnncourse.precision import Precision
-from cnncourse.preconditions import check_fits, check_numbers
+from cnncourse.preconditions import (
+    check_data_set,
+    check_fits,
+    check_last_batch,
+    check_numbers,
+    check_tensors,
+)
 from cnncourse.processes import ALONE, Processes
+from cnncourse.recipe import (
+    check_augmentation,
+    check_optimizer,
+    check_reporters,
+    check_schedule,
+    check_steps,
+    warn_if_nothing_moves,
+)
 from cnncourse.steps import train_epoch
 
 
@@ -83,6 +97,14 @@ class NonFiniteLoss(ValueError):
         self.history = history
 
 
+class ReporterFailed(ValueError):
+    """A reporter raised an error of its own, the cause; .history has the finished epochs."""
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
 def fit(
     model: nn.Module,
     train: Split | Dataset,
@@ -120,8 +142,9 @@ def fit(
     goes on from the last one as if nothing had been, bit by bit on the same machine; where nothing
     is there yet, it begins. processes: this one's place among several that train together.
 
-    Raises NonFiniteLoss, with the model back at its last good epoch, ValueError where model and
-    data do not fit together or the run in run_dir is another, NotSaved where it cannot be written.
+    Raises NonFiniteLoss, with the model back at its last good epoch, ReporterFailed, ValueError
+    where the parts do not fit together or the run in run_dir is another, NotSaved where it cannot
+    be written.
     """
     device = pick_device(str(device))
     computed = Precision(precision, device)
@@ -129,11 +152,18 @@ def fit(
     if channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check_numbers(epochs=epochs, batch_size=batch_size, seed=seed, label_smoothing=label_smoothing)
+    check_optimizer(optimizer, model)
+    check_schedule(schedule, optimizer)
+    warn_if_nothing_moves(optimizer, schedule)
+    check_reporters(reporters)
     settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
     settings["augmentation"] = augmentation
     images = feed(train, num_workers, device=device, **settings)
     images.classes = check_fits(model, images.sample, name="train")
     check_fits(model, validation, name="validation")
+    check_augmentation(augmentation, images.sample.images)
+    rows = {"count": images.count, "batch_size": batch_size}
+    check_last_batch(model, images.sample.images, **rows)
     processes.check(images=images.count, batch_size=batch_size)
     trained = packing.Trained(model, optimizer, schedule, computed.scaler)
     settings |= {"label_smoothing": label_smoothing, "images": images.count}
@@ -142,11 +172,13 @@ def fit(
     if run_dir is not None:
         what = checkpoints.configuration(trained, images.sample, validation, **settings)
         run = checkpoints.Run(run_dir, what, writes=processes.first)
-        rows = run.begin(trained, resume=resume)
-        history = History([Epoch(**row) for row in rows], resumed=run.resumed)
+        done = run.begin(trained, resume=resume)
+        history = History([Epoch(**row) for row in done], resumed=run.resumed)
     elif resume:
         raise ValueError("resume=True: from where? Try: run_dir='runs/first', resume=True.")
     total = math.ceil(images.count / batch_size)
+    left = max(0, epochs - len(history.epochs))
+    check_steps(schedule, left * total, of=f"{epochs} epochs of {total} batches")
     network = processes.joined(model)
     with (
         closing(images),
@@ -214,6 +246,7 @@ def feed(
     """Where the batches come from. Raises ValueError for workers where there is nothing to read."""
     messages.check_at_least("num_workers", num_workers, 0)
     if not isinstance(train, Split):
+        check_data_set(train, name="train")
         return Loading(
             train,
             batch_size=batch_size,
@@ -222,6 +255,7 @@ def feed(
             num_workers=num_workers,
             device=device,
         )
+    check_tensors(train, name="train")
     if num_workers:
         rule = "the training images are in memory, there is nothing to read"
         raise ValueError(
@@ -246,9 +280,21 @@ def watched(
 
 
 def tell(reporters: Sequence[Reporter], progress: Progress) -> None:
-    """Call every reporter."""
+    """Call every reporter. Raises ReporterFailed where one raises an error of its own."""
     for report in reporters:
-        report(progress)
+        try:
+            report(progress)
+        except checkpoints.NotSaved:  # says already what is saved, and how to go on
+            raise
+        except Exception as error:
+            name = getattr(report, "__name__", type(report).__name__)
+            raise ReporterFailed(
+                f"reporter {name!r} raised {type(error).__name__}: {error} (epoch {progress.epoch} "
+                f"of {progress.epochs}, batch {progress.batch}). The model keeps what it learned, "
+                ".history has the finished epochs. Try: reporters without it; with run_dir, "
+                "resume=True.",
+                progress.history,
+            ) from error
 
 
 def row(

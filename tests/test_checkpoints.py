@@ -184,11 +184,10 @@ def test_a_run_that_is_there_is_not_overwritten(tmp_path, refused):
 
 
 def test_resuming_from_nowhere_is_refused(refused):
+    model = network()
+    options = {"optimizer": torch.optim.SGD(model.parameters()), "resume": True, "device": "cpu"}
     with refused("resume=True: from where? Try: run_dir='runs/first', resume=True."):
-        training.fit(
-            network(), problem(), problem(), epochs=1, batch_size=8, resume=True, device="cpu",
-            optimizer=torch.optim.SGD(network().parameters()),
-        )  # fmt: skip
+        training.fit(model, problem(), problem(), epochs=1, batch_size=8, **options)
 
 
 def wider() -> nn.Module:

@@ -35,6 +35,7 @@ ORDER = [
     "probe",
     "measure",
     "preconditions",
+    "recipe",
     "packing",
     "checkpoints",
     "precision",

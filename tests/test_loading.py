@@ -137,6 +137,15 @@ def test_a_label_that_no_class_has_is_found_where_it_is_read(refused):
         epochs(loading)
 
 
+def test_a_pixel_that_is_nan_is_found_where_it_is_read():
+    pictures = [(torch.rand(1, 2, 2), 0) for _ in range(11)]
+    pictures[7][0][0, 1, 0] = float("nan")
+    loading = Loading(pictures, **OPTIONS)
+    loading.classes = 1
+    with pytest.raises(ValueError, match=r"^train\[7\]: the image has a pixel that is nan or inf"):
+        epochs(loading)
+
+
 class Stream(IterableDataset):
     """No index, no length."""
 

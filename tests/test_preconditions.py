@@ -5,7 +5,7 @@ from torch import nn
 from cnncourse import training
 from cnncourse.data import Split
 from cnncourse.models.simple import SimpleCNN
-from cnncourse.preconditions import check_fits
+from cnncourse.preconditions import check_finite, check_fits, check_last_batch
 
 DIGITS = Split(torch.zeros(3, 1, 28, 28), torch.tensor([0, 4, 9]))
 
@@ -106,6 +106,16 @@ BAD_SPLITS = [
 ]
 
 
+BAD_SPLITS += [
+    (
+        digits(images=DIGITS.images.index_fill(0, torch.tensor([1, 2]), value)),
+        "{name}[1]: the image has a pixel that is nan or infinite, as 2 of 3 have. Try: "
+        "images.isfinite().flatten(1).all(dim=1) tells which are good.",
+    )
+    for value in (float("nan"), float("inf"), -float("inf"))
+]
+
+
 @pytest.mark.parametrize("name", ["train", "validation"])
 @pytest.mark.parametrize(("split", "sentence"), BAD_SPLITS)
 def test_images_and_labels_that_do_not_fit_the_model_are_refused(refused, split, sentence, name):
@@ -125,3 +135,106 @@ def test_a_bad_label_is_found_wherever_it_is_among_the_images(refused):
         "Try: num_classes=4."
     ):
         fit(linear(), Split(torch.zeros(300, 1, 6, 6), labels))
+
+
+def test_large_values_whose_sum_is_infinite_are_finite():
+    check_finite(torch.full((2, 1, 2, 2), 3e38), name="train")
+
+
+NO_SPLIT = "must be a Split, images and labels as tensors. Try: data.Split(images, labels)."
+NO_TENSOR = (
+    "has a ndarray: images and labels must be tensors. "
+    "Try: torch.as_tensor(images), torch.as_tensor(labels)."
+)
+
+
+@pytest.mark.parametrize("name", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        (tuple(DIGITS), f"{{name}} is a tuple: {NO_SPLIT}"),
+        (list(DIGITS), f"{{name}} is a list: {NO_SPLIT}"),
+        (DIGITS.images, f"{{name}} is a Tensor: {NO_SPLIT}"),
+        (DIGITS.images.numpy(), f"{{name}} is a ndarray: {NO_SPLIT}"),
+        (digits(images=DIGITS.images.numpy()), f"{{name}} {NO_TENSOR}"),
+        (digits(labels=DIGITS.labels.numpy()), f"{{name}} {NO_TENSOR}"),
+    ],
+)
+def test_what_is_no_split_of_tensors_is_refused(refused, split, sentence, name):
+    with refused(sentence.format(name=name), TypeError):
+        fit(SimpleCNN(), **({"train": DIGITS, "validation": DIGITS} | {name: split}))
+
+
+def test_a_loader_is_refused_and_its_data_set_asked_for(refused):
+    pairs = list(zip(*DIGITS, strict=True))
+    with refused(
+        "train is a DataLoader: must be the data set, whose order comes from the seed. Try: "
+        "train=train_loader.dataset, batch_size=2, num_workers=0.",
+        TypeError,
+    ):
+        fit(SimpleCNN(), torch.utils.data.DataLoader(pairs, batch_size=2))
+    assert len(fit(SimpleCNN(), pairs).epochs) == 2
+
+
+class Pair(nn.Linear):
+    def forward(self, images):
+        return super().forward(images.flatten(1)), None
+
+
+@pytest.mark.parametrize(
+    ("model", "gives"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 3, 26)), "the model Sequential gives (2, 3, 3, 3): "),
+        (Pair(784, 10), "the model Pair gives tuple: "),
+    ],
+)
+def test_a_model_that_gives_no_logits_is_refused(refused, model, gives):
+    with refused(
+        f"{gives}must be logits (N, classes), one tensor. Try: nn.Flatten() and "
+        "nn.Linear(features, classes) at its end."
+    ):
+        fit(model)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_model_that_gives_probabilities_is_refused(refused):
+    with refused(
+        "the model Sequential gives probabilities: cross-entropy takes logits and applies the "
+        "softmax itself. Try: the model without its softmax."
+    ):
+        fit(nn.Sequential(SimpleCNN(), nn.Softmax(dim=1)))
+    fit(nn.Sequential(SimpleCNN(), nn.LogSoftmax(dim=1)))  # once more changes nothing
+
+
+def normalised(**options):
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.BatchNorm1d(4, **options))
+    return nn.Sequential(flat, nn.Linear(4, 10))
+
+
+@pytest.mark.parametrize(("count", "batch_size", "better"), [(5, 4, 3), (5, 1, 3), (3, 2, 3)])
+def test_a_last_batch_of_one_image_is_refused_where_it_cannot_be_normalised(
+    refused, count, batch_size, better
+):
+    model = normalised()
+    images = torch.rand(count, 1, 28, 28)
+    with refused(
+        f"batch_size={batch_size}: the last batch of {count} images has 1, and layer '0.2' "
+        f"(BatchNorm1d) cannot normalise over one value a channel. Try: batch_size={better}."
+    ):
+        check_last_batch(model, images, count=count, batch_size=batch_size)
+    check_last_batch(model, images, count=count, batch_size=better)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_last_batch_of_one_image_is_trained_on_where_a_map_has_many_pixels():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(2704, 10))
+    odd = Split(torch.rand(5, 1, 28, 28), torch.arange(5))
+    assert len(fit(model, odd).epochs) == 2
+
+
+def test_fit_asks_for_its_last_batch():
+    model, odd = normalised(), Split(torch.rand(5, 1, 28, 28), torch.arange(5))
+    before = state(model)
+    with pytest.raises(ValueError, match=r"the last batch of 5 images has 1.*batch_size=3\."):
+        fit(model, odd)
+    assert same(state(model), before)

@@ -185,9 +185,10 @@ def test_a_last_batch_with_fewer_rows_than_processes_is_refused(refused):
     with refused(
         "batch_size=11: the last batch of 23 images has 1, for 2 processes. Try: batch_size=10."
     ):
+        model = network()
         training.fit(
-            network(), problem(), problem(), epochs=1, batch_size=11, device="cpu",
-            optimizer=torch.optim.SGD(network().parameters()), processes=Processes(0, 2),
+            model, problem(), problem(), epochs=1, batch_size=11, device="cpu",
+            optimizer=torch.optim.SGD(model.parameters()), processes=Processes(0, 2),
         )  # fmt: skip
     Processes(0, 2).check(images=9, batch_size=3)
     Processes(0, 2).check(images=8, batch_size=4)

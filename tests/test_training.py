@@ -61,7 +61,8 @@ def test_averages_are_over_images_not_batches():
     model = linear()
     loss = F.cross_entropy(model(TRAIN.images), TRAIN.labels).item()
     right = (model(TRAIN.images).argmax(1) == TRAIN.labels).float().mean().item()
-    (epoch,) = fit(model, lr=0.0, epochs=1).epochs
+    with pytest.warns(UserWarning, match="lr=0, so no weight will move"):
+        (epoch,) = fit(model, lr=0.0, epochs=1).epochs
     assert epoch.train_loss == pytest.approx(loss)
     assert epoch.train_accuracy == pytest.approx(right)
 
@@ -312,6 +313,38 @@ def test_ctrl_c_while_validating_keeps_the_finished_epochs(monkeypatch):
     monkeypatch.setattr(training, "evaluate", interrupted)
     history = fit(linear(), epochs=3)
     assert (len(history.epochs), history.stopped) == (1, "interrupted in epoch 2 of 3")
+
+
+# A reporter that fails
+
+
+def failing(error, *, epoch, ended):
+    def broken(progress):
+        if (progress.epoch, progress.epoch_ended) == (epoch, ended):
+            raise error
+
+    return broken
+
+
+@pytest.mark.parametrize(("ended", "batch", "finished"), [(False, 1, 1), (True, 3, 2)])
+def test_a_reporter_that_raises_is_named_and_loses_no_epoch(refused, ended, batch, finished):
+    model, whole = small_cnn(), small_cnn()
+    model.train()
+    random, error = torch.get_rng_state(), FloatingPointError("mine")  # no word on the loss
+    sentence = (
+        f"reporter 'broken' raised FloatingPointError: mine (epoch 2 of 3, batch {batch}). The "
+        "model keeps what it learned, .history has the finished epochs. Try: reporters without "
+        "it; with run_dir, resume=True."
+    )
+    with refused(sentence, training.ReporterFailed) as caught:
+        fit(model, epochs=3, reporters=[failing(error, epoch=2, ended=ended)])
+    assert caught.value.__cause__ is error
+    kept = fit(whole, epochs=finished)
+    assert caught.value.history.column("train_loss") == kept.column("train_loss")
+    if ended:
+        assert same(state(model), state(whole))
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), random)
 
 
 # A loss that is no number
