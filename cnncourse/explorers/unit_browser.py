@@ -74,7 +74,10 @@ def explorer(
     """Choose a picture, one of three layers and a unit; a click on a map does so too.
 
     The model and the preprocessing that belongs to it: EfficientNet-Lite0 if none is given, then
-    layers are three of its. Raises ValueError for layers that are not three or give no maps.
+    layers are three of its. Pictures have three channels: a network of one takes a step from
+    colour to gray in front, nn.Sequential(gray, model).
+    Raises ValueError for layers that are not three or give no maps, and for a model that does not
+    take such pictures.
     """
     if len(layers) != len(DEPTHS):
         rule = "must be three names: an early, a middle and a deep layer"

@@ -162,6 +162,23 @@ def test_no_upload_and_what_is_no_picture_are_said_and_the_picture_stays(explore
     assert explorer.words.startswith("rocket")
 
 
+def test_a_network_of_one_channel_is_browsed_with_a_step_to_gray_in_front(refused):
+    torch.manual_seed(0)
+    gray, net = nn.Conv2d(3, 1, 1, bias=False), nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    nn.init.constant_(gray.weight, 1 / 3)
+    explorer = browser.explorer(nn.Sequential(gray, net), SMALL, layers=("1.0", "1.1", "1"))
+    assert explorer.words.startswith("chelsea, 1.0, unit 0: brightest")
+    x = SMALL.standardise(SMALL.cut(images.photo("chelsea"))).mean(dim=0, keepdim=True)[None]
+    with torch.no_grad():
+        highest = net[0](x)[0, 0].max().item()
+    assert f"(≈ {highest:.2f})" in explorer.words
+    with refused(
+        "layer '0' (Conv2d) expects 1 channels, gets 3: the images are 3x32x32. "
+        "Try: in_channels=3, or other images."
+    ):
+        browser.explorer(net, SMALL, layers=("0", "1", "0"))
+
+
 def test_what_cannot_be_is_refused(model, refused):
     with refused(
         "layers=('0', '2'): must be three names: an early, a middle and a deep layer. "
