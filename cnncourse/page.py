@@ -5,6 +5,7 @@ Everything that a notebook or a parameter says is shown as text, never taken for
 
 import html
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from urllib.parse import quote
 import nbformat
 
 from cnncourse import files
+from cnncourse.messages import printable
 from cnncourse.report import Row
 
 MOST_PLOTS = 12
-WIDTH_PX, HEIGHT_PX, LEFT_PX, EDGE_PX = 320, 220, 60, 30  # of a plot, and what surrounds its points
+LONG = 24  # characters of a text that has a wide column
+WIDTH_PX, HEIGHT_PX, LEFT_PX, EDGE_PX = 320, 220, 76, 30  # of a plot, and what surrounds its points
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>cnncourse: results</title>
@@ -26,12 +29,13 @@ body {{ font-family: sans-serif; margin: 2em; color: #222; background: #fff }}
 table {{ border-collapse: collapse }}
 th, td {{ padding: 4px 12px; text-align: left; border-bottom: 1px solid #ccc; vertical-align: top }}
 thead th {{ position: sticky; top: 0; background: #fff; box-shadow: 0 1px #ccc }}
-td:first-child {{ min-width: 16em; overflow-wrap: anywhere }} td.words {{ min-width: 16em }}
+td {{ overflow-wrap: anywhere; max-width: 30em }} td:first-child, td.words {{ min-width: 16em }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 tr.bad td:nth-child(2) {{ color: #a00000; font-weight: bold }}
 .wide {{ overflow: auto; max-height: 75vh }} svg {{ max-width: 100% }} text {{ font-size: 11px }}
 .plots {{ display: flex; flex-wrap: wrap; gap: 1em }} figure {{ margin: 0 }}
 input, select {{ font-size: 1em; padding: 4px; border: 1px solid #666 }}
+@media (max-width: 40em) {{ body {{ margin: 1em }} td:first-child {{ min-width: 9em }} }}
 @media print {{ .wide {{ max-height: none }} }}
 </style></head><body><main>
 <h1>Results</h1>
@@ -100,24 +104,31 @@ def table_row(row: Row, columns: Sequence[str], links: dict[str, str]) -> str:
     for name in columns:
         value = row[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        text = f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
-        shown = html.escape(text)
+        shown = html.escape(legible(value))
         if name == "job":
             shown = shown.replace("_", "_<wbr>")  # a long name goes on in a second line here
         if name == "job" and row["output"]:
             shown = f'<a href="{html.escape(quote(links[str(row["output"])]))}">{shown}</a>'
-        kind = "number" if number else "words" if name in ("message", "headline") else ""
+        kind = "number" if number else "words" if len(legible(value)) > LONG else ""
         cells.append(f'<td class="{kind}">{shown}' if kind else f"<td>{shown}")
     bad = ' class="bad"' if row["state"] != "passed" else ""
     return f'<tr{bad} data-state="{html.escape(str(row["state"]))}">{"".join(cells)}</tr>'
 
 
+def legible(value: object) -> str:
+    """A value for people: six digits, or all of a whole number; text as a terminal may have it."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
+    return "" if value is None else printable(str(value))
+
+
 def numbers(found: Sequence[Row], name: str) -> list[float | None]:
-    """A column's values where they are numbers."""
-    values = [row[name] for row in found]
+    """A column's values where they are finite numbers; else None."""
     return [
-        float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-        for value in values
+        float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        else None
+        for value in (row[name] for row in found)
     ]
 
 
@@ -167,14 +178,17 @@ def plot(found: Sequence[Row], x: str, y: str) -> str:
         for at, value in points
     )
     ticks = "".join(
-        f'<text x="{left(at)}" y="{HEIGHT_PX - 8}" text-anchor="middle">{at:g}</text>'
+        f'<text x="{left(at)}" y="{HEIGHT_PX - 8}" text-anchor="middle">{legible(at)}</text>'
         for at in marks[:: max(1, len(marks) // 5)]
     ) + "".join(
         f'<text x="{LEFT_PX - 6}" y="{top(value) + 4}" text-anchor="end">{value:.4g}</text>'
         for value in sorted({low, high})
     )
-    said = ", ".join(f"{mean:.4g} at {at:g}" for at, mean in means.items())
-    names = html.escape(f"{title(y)} over {title(x)}")
+    said = ", ".join(f"{mean:.4g} at {legible(at)}" for at, mean in means.items())
+    values = [row[y] for row in found]
+    odd = sum(isinstance(value, float) and not math.isfinite(value) for value in values)
+    names = f"{title(y)} over {title(x)}" + (f" ({odd} are no numbers)" if odd else "")
+    names = html.escape(printable(names))
     return (
         f'<figure><figcaption>{names}</figcaption><svg role="img" width="{WIDTH_PX}" '
         f'height="{HEIGHT_PX}" viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}" '

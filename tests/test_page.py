@@ -76,6 +76,36 @@ def test_a_plot_has_a_point_a_job_and_says_its_means(found, tmp_path):
     assert text.index("accuracy over rate") < text.index("accuracy over seed")
 
 
+def test_a_result_that_is_no_number_is_counted_and_not_drawn(found, tmp_path):
+    for index, value in ((1, float("nan")), (2, float("inf"))):
+        found[index]["number.accuracy"] = value
+    text = written(found, tmp_path)
+    plots = text[text.index("<h2>") : text.index("</main>")]
+    assert plots.count("<circle") == 2 * 3
+    assert "accuracy over rate (2 are no numbers)</figcaption>" in plots
+    assert not re.search(r"\b(nan|inf)\b", plots)
+    assert '<td class="number">nan' in text
+    for index in range(6):
+        found[index]["number.accuracy"] = float("nan")
+    assert "<svg" not in written(found, tmp_path)
+
+
+# A recorded number, and how people read it.
+SHOWN = [(138357544.0, "138357544"), (0.98, "0.98"), (1 / 3, "0.333333"), (1e20, "1e+20"), (7, "7")]
+
+
+@pytest.mark.parametrize(("value", "shown"), SHOWN)
+def test_a_whole_number_has_all_its_digits(found, tmp_path, value, shown):
+    found[1]["number.accuracy"] = value
+    assert f'<td class="number">{shown}<' in written(found[1:2], tmp_path)
+
+
+def test_no_text_turns_others_around(found, tmp_path):
+    found[0]["message"] = "safe \u202egpj.exe\x1b[31m"
+    text = written(found, tmp_path)
+    assert "<td>safe ?gpj.exe<" in text
+
+
 def test_nothing_was_swept_nothing_is_plotted(found, tmp_path):
     assert "<svg" not in written(found[1:2], tmp_path)
     assert "<svg" not in written([], tmp_path)
@@ -104,6 +134,14 @@ CHROMIUM = os.environ.get("CNNCOURSE_CHROMIUM") or next(
 )
 
 
+# Cells wider than 40 em, and texts that leave their plot.
+TOO_WIDE = """[
+  ...[...document.querySelectorAll("td")].filter(cell => cell.offsetWidth > 640),
+  ...[...document.querySelectorAll("svg text")].filter(text => text.getBoundingClientRect().left
+    < text.closest("svg").getBoundingClientRect().left),
+].map(found => found.textContent)"""
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium here. Try: apt-get install chromium")
 def test_in_a_browser_the_page_is_accessible_filters_and_runs_nothing_foreign(found, tmp_path):
@@ -118,7 +156,14 @@ def test_in_a_browser_the_page_is_accessible_filters_and_runs_nothing_foreign(fo
         view = browser.new_page()
         view.on("request", lambda request: asked.append(request.url))
         view.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+        found[0]["message"] = HOSTILE + "long" * 200
+        found[1]["number.accuracy"] = 3.6981234e-07
+        page.write(found, tmp_path)
         view.goto(address)
+        assert view.evaluate(TOO_WIDE) == []
+        view.set_viewport_size({"width": 320, "height": 640})
+        assert view.evaluate("document.documentElement.scrollWidth") <= 320
+        assert view.evaluate("document.querySelector('td').offsetWidth") < 200  # beside it, results
         assert Axe().run(view).response["violations"] == []
         shown = view.locator("tbody tr:visible")
         assert shown.count() == 6
