@@ -4,16 +4,21 @@ What a checkpoint holds is in `packing`. `files.write` puts it in place whole or
 SHA-256 beside.
 """
 
+import errno
 import hashlib
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from cnncourse import files, messages, packing
 from cnncourse.data import Split
@@ -102,6 +107,7 @@ class Run:
         with self.saving(f"epoch {len(rows)}"):
             files.write(self.path(len(rows)), packing.pack(trained, facts))
             self.append_history(rows[-1])
+        with suppress(OSError):  # one too many is no reason to stop: the next save tries again
             for old in self.checkpoints()[:-KEEP]:
                 old.unlink()
                 files.fingerprint_path(old).unlink(missing_ok=True)
@@ -164,7 +170,9 @@ class Run:
     def append_history(self, row: Mapping[str, Any]) -> None:
         """One more line; a reader sees whole lines."""
         with (self.folder / "history.jsonl").open("ab", buffering=0) as file:
-            file.write((json.dumps(row) + "\n").encode())  # in one call
+            line = (json.dumps(row) + "\n").encode()
+            if file.write(line) < len(line):  # in one call, which a full disk cuts
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def epoch_of(path: Path) -> int:
@@ -191,24 +199,73 @@ def configuration(
     How many epochs it is to have is not in it: a run may be made longer, where its schedule is the
     same.
     """
-    schedule, defaults = trained.schedule, trained.optimizer.defaults
-    shapes = {name: list(tensor.shape) for name, tensor in trained.model.state_dict().items()}
-    return {
-        **{name: value if is_plain(value) else repr(value) for name, value in settings.items()},
-        **{f"model's {name}": shape for name, shape in shapes.items()},
-        "model's type": str(next(trained.model.parameters()).dtype),
-        "optimizer": type(trained.optimizer).__name__,
-        **{f"optimizer's {name}": repr(value) for name, value in defaults.items()},
-        "schedule": type(schedule).__name__,
-        "schedule's steps": getattr(schedule, "total_steps", getattr(schedule, "T_max", None)),
+    model, optimizer, schedule = trained.model, trained.optimizer, trained.schedule
+    frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
+    found = {
+        **settings,
+        **{f"model's {name}": list(tensor.shape) for name, tensor in model.state_dict().items()},
+        "model's type": str(next(model.parameters()).dtype),
+        **{f"layer {name}": in_words(layer) for name, layer in model.named_modules() if name},
+        "frozen weights": ", ".join(frozen),
+        "optimizer": type(optimizer).__name__,
+        **{f"optimizer's {name}": repr(value) for name, value in optimizer.defaults.items()},
+        "optimizer's groups": len(optimizer.param_groups),
+        **(numbers(schedule, "schedule") if schedule else {"schedule": "NoneType"}),
+        **groups(optimizer, scheduled=schedule is not None),
         "training images": fingerprint(train),
         "validation images": fingerprint(validation),
     }
+    return {
+        name: value if is_plain(value) else without_address(value) for name, value in found.items()
+    }
+
+
+def in_words(layer: nn.Module) -> str:
+    """A layer without those in it, as torch prints it: kind and settings."""
+    return f"{type(layer).__name__}({layer.extra_repr()})"
+
+
+def groups(optimizer: torch.optim.Optimizer, *, scheduled: bool) -> dict[str, Any]:
+    """Number of weights and settings of each group, without those that a schedule changes."""
+    changed = {"lr", "momentum", "betas"} if scheduled else set()
+    return {
+        f"optimizer's group {number}'s {name}": len(value) if name == "params" else repr(value)
+        for number, group in enumerate(optimizer.param_groups)
+        for name, value in group.items()
+        if name not in changed
+    }
+
+
+def numbers(schedule: LRScheduler, name: str) -> dict[str, Any]:
+    """Kind of a schedule and the numbers it was made with, also of those inside it.
+
+    What its steps change is left out: torch marks some of that by an underscore.
+    """
+    state = {"steps": steps_of(schedule)} | schedule.state_dict()
+    changed = ("last_epoch", "T_cur", "T_i")
+    found: dict[str, Any] = {name: type(schedule).__name__}
+    for key, value in state.items():
+        if not key.startswith("_") and key not in changed:
+            found[f"{name}'s {key}"] = value if is_plain(value) else repr(value)
+    for number, part in enumerate(getattr(schedule, "_schedulers", [])):
+        found |= numbers(part, f"{name} {number}")
+    return found
+
+
+def steps_of(schedule: LRScheduler) -> int | None:
+    """Steps that a schedule is made for, where it knows that."""
+    return getattr(schedule, "total_steps", getattr(schedule, "T_max", None))
+
+
+def without_address(value: object) -> str:
+    """The repr of a value, without its place in memory: another one as good has another."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
 
 
 def is_plain(value: object) -> bool:
     """Whether JSON gives it back as it was."""
-    return value is None or isinstance(value, bool | int | float | str)
+    whole = isinstance(value, list) and all(isinstance(part, int) for part in value)
+    return value is None or whole or isinstance(value, bool | int | float | str)
 
 
 def fingerprint(split: Split) -> str:

@@ -59,6 +59,7 @@ FIRST = "Adam, one cycle, augmented"
 def train(folder, *, recipe=FIRST, epochs=EPOCHS, resume=True, reporters=(), **changed):
     """A run in folder (None: in memory alone); its model, optimiser and history."""
     optimizer, schedule, augmentation = RECIPES[recipe]
+    schedule = changed.pop("schedule", schedule)
     model = changed.pop("model", None) or network()
     optimizer = changed.pop("optimizer", optimizer)(model.parameters())
     history = training.fit(
@@ -194,6 +195,40 @@ def wider() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
 
 
+def changed_network(place, layer) -> nn.Module:
+    model = network()
+    model[place] = layer
+    return model
+
+
+def frozen_network() -> nn.Module:
+    model = network()
+    model[0].requires_grad_(False)
+    return model
+
+
+def longer(optimizer):
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=3 * EPOCHS + 3)
+
+
+def higher(optimizer):
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=3 * EPOCHS)
+
+
+def lower(optimizer):
+    options = {"total_steps": 3 * EPOCHS, "final_div_factor": 1e6}
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, **options)
+
+
+def in_groups(parameters):
+    parameters = list(parameters)
+    return torch.optim.Adam([{"params": parameters[:2]}, {"params": parameters[2:]}], lr=0.01)
+
+
+def of_a_part(parameters):
+    return torch.optim.Adam(list(parameters)[-2:], lr=0.01)
+
+
 FOREIGN = {
     "precision": ({"precision": "bfloat16"}, "precision was 'float32', is 'bfloat16'"),
     "layout": ({"channels_last": True}, "channels_last was False, is True"),
@@ -204,6 +239,15 @@ FOREIGN = {
     "model": ({"model": wider()}, "model's 1.weight was [4], is [2, 36]"),
     "optimizer": ({"optimizer": partial(torch.optim.AdamW, lr=0.01)}, "optimizer was 'Adam', is"),
     "lr": ({"optimizer": partial(torch.optim.Adam, lr=0.02)}, "optimizer's lr was '0.01', is"),
+    "dropout": ({"model": changed_network(4, nn.Dropout(0.5))}, "layer 4 was 'Dropout(p=0.3, inp"),
+    "activation": ({"model": changed_network(2, nn.Tanh())}, "layer 2 was 'ReLU()', is 'Tanh()'"),
+    "frozen": ({"model": frozen_network()}, "frozen weights was '', is '0.weight, 0.bias'"),
+    "schedule": ({"schedule": longer}, "schedule's steps was 15, is 18"),
+    "rate of the schedule": ({"schedule": higher}, "schedule's base_lrs was '[0.002]', is '[0.00"),
+    "end of the schedule": ({"schedule": lower}, "group 0's min_lr was"),
+    "kind of schedule": ({"schedule": steps}, "schedule was 'OneCycleLR', is 'MultiStepLR'"),
+    "groups": ({"optimizer": in_groups}, "optimizer's groups was 1, is 2"),
+    "part": ({"optimizer": of_a_part}, "group 0's params was 6, is 2"),
     "train": ({"train": problem(seed=5)}, "training images was"),
     "validation": ({"validation": problem(seed=5)}, "validation images was"),
 }
@@ -217,6 +261,66 @@ def test_a_foreign_run_is_refused_by_its_first_difference(tmp_path, changed, wor
     assert str(caught.value).startswith("run_dir='mine': the run there is another: ")
     assert words in str(caught.value)
     assert str(caught.value).endswith("Try: another folder, or as it was.")
+
+
+STEPPED = {
+    "gamma": (partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[4, 9], gamma=0.5), "gamma"),
+    "milestones": (partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[4, 8]), "milestones"),
+}
+
+
+@pytest.mark.parametrize(("schedule", "name"), STEPPED.values(), ids=STEPPED)
+def test_a_schedule_with_another_number_is_another_run(tmp_path, schedule, name):
+    first = partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[4, 9])
+    train(tmp_path, epochs=1, schedule=first)
+    with pytest.raises(ValueError, match=f"the run there is another: schedule's {name} was "):
+        train(tmp_path, epochs=2, schedule=schedule)
+    assert len(train(tmp_path, epochs=2, schedule=first)[2].epochs) == 2
+
+
+def in_sequence(optimizer, *, factor=0.1):
+    parts = [
+        torch.optim.lr_scheduler.LinearLR(optimizer, factor, 1, total_iters=3),
+        torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=3 * EPOCHS - 3),
+    ]
+    return torch.optim.lr_scheduler.SequentialLR(optimizer, parts, milestones=[3])
+
+
+def test_a_schedule_inside_a_schedule_is_compared_too(tmp_path):
+    train(tmp_path, epochs=1, schedule=in_sequence)
+    words = "schedule 0's start_factor was 0.1, is 0.2"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        train(tmp_path, schedule=partial(in_sequence, factor=0.2))
+    assert_same(train(tmp_path, schedule=in_sequence), train(None, schedule=in_sequence))
+
+
+def test_groups_with_rates_of_their_own_are_compared(tmp_path):
+    """Without a schedule they do not change, and the checkpoint's are not put over the reader's."""
+
+    def groups(parameters, rate):
+        head, rest = list(parameters)[-2:], list(parameters)[:-2]
+        return torch.optim.SGD([{"params": rest}, {"params": head, "lr": rate}], lr=0.01)
+
+    first = {"schedule": None, "optimizer": partial(groups, rate=0.1)}
+    train(tmp_path, epochs=1, **first)
+    with pytest.raises(ValueError, match=r"optimizer's group 1's lr was '0\.1', is '0\.2'"):
+        train(tmp_path, epochs=2, schedule=None, optimizer=partial(groups, rate=0.2))
+    assert len(train(tmp_path, epochs=2, **first)[2].epochs) == 2
+
+
+class Darker:
+    """An augmentation that says nothing of itself."""
+
+    def draws(self, count, *, seed, epoch):
+        return torch.zeros(count, 0)
+
+    def __call__(self, images, draws):
+        return images / 2
+
+
+def test_an_augmentation_without_words_of_its_own_is_the_same_when_made_anew(tmp_path):
+    train(tmp_path, epochs=1, augmentation=Darker())
+    assert len(train(tmp_path, epochs=2, augmentation=Darker())[2].epochs) == 2
 
 
 # --- damage ---------------------------------------------------------------------------------------
@@ -393,6 +497,37 @@ def test_a_folder_that_cannot_be_is_refused_before_anything_is_trained(tmp_path,
         train(tmp_path / place, reporters=[seen.append])
     assert seen == []
     assert (tmp_path / "file").read_text() == "no folder"
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_stops_no_training(
+    tmp_path, monkeypatch, references
+):
+    real = files.Path.unlink
+
+    def unlink(path, *args, **options):
+        if path.name == "epoch-00001.safetensors":
+            raise PermissionError(13, "somebody reads it")
+        real(path, *args, **options)
+
+    monkeypatch.setattr(files.Path, "unlink", unlink)
+    assert_same(train(tmp_path), references[FIRST])
+    assert len(list(tmp_path.glob("epoch-*.safetensors"))) > 2
+
+
+def test_a_line_of_the_history_that_a_full_disk_cuts_is_no_line(tmp_path):
+    """The checkpoint is whole by then; resuming writes the history anew from it."""
+    resource = pytest.importorskip("resource", reason="RLIMIT_FSIZE is Unix's")
+    run = checkpoints.Run(tmp_path, {})
+    run.append_history({"epoch": 1})
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            run.append_history({"epoch": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_an_interrupted_model_that_cannot_be_written_loses_no_epoch(tmp_path, monkeypatch):
