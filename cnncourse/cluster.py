@@ -4,6 +4,7 @@ Every worker sees the notebooks and the output folder under the same paths. A jo
 is lost is given to another one; where that happens again and again, the job is told as "died".
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class ClusterPool:
                 f"scheduler={address!r}: no Dask scheduler answers. "
                 "Try: dask scheduler, and the address that it prints."
             ) from error
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the jobs' events tell
         self.out, self.retries = out, retries
         self.stopping = Event(f"cnncourse-stop-{secrets.token_hex(8)}", client=self.client)
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()

@@ -16,6 +16,13 @@ from cnncourse.progress import Progress
 
 TICK_S = 1.0  # between two looks at the clock in a terminal
 
+# What a cluster raises for a job that was not the matter, by name: state and message.
+LOST = {
+    "KilledWorker": ("died", "{}"),
+    "CancelledError": ("interrupted", "the scheduler was lost, or dropped it"),
+    "FutureCancelledError": ("interrupted", "the scheduler was lost, or dropped it"),
+}
+
 Started = Callable[[Job, int], None]  # job, number of the try
 
 
@@ -97,8 +104,10 @@ def result(job: Job, future: "Future[Outcome]") -> Event:
     try:
         outcome = future.result()
     except Exception as error:  # of whatever executed it: the others go on, this one is told
-        state = "died" if type(error).__name__ == "KilledWorker" else "failed"
-        outcome = Outcome(job.lesson, state, 0.0, f"{type(error).__name__}: {error}")
+        name = type(error).__name__
+        said = f"{name}: {error}" if str(error) else name
+        state, message = LOST.get(name, ("failed", "{}"))
+        outcome = Outcome(job.lesson, state, 0.0, message.format(said))
     return {
         "state": outcome.state,
         "seconds": round(outcome.seconds, 2),

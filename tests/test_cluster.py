@@ -36,7 +36,7 @@ lesson.finish("01_tiny", headline="well", checks={"done": True}, number=number)
 
 @pytest.fixture
 def dask(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
-    """Address of a scheduler with two workers of a thread each, and the workers' processes."""
+    """Address of a scheduler with two workers of a thread each, and the processes, it last."""
     file = tmp_path / "scheduler.json"
     near = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
 
@@ -53,7 +53,7 @@ def dask(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
             time.sleep(0.05)
         alone = ("--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path / "dask"))
         processes += [start("worker", *alone) for _ in range(2)]
-        yield json.loads(file.read_text())["address"], processes[1:]
+        yield json.loads(file.read_text())["address"], [*processes[1:], processes[0]]
     finally:
         for process in reversed(processes):
             process.kill()
@@ -116,6 +116,24 @@ def test_an_end_on_request_reaches_the_workers(dask, tmp_path):
     assert states == ["interrupted", "interrupted", "not run"]
     kernels = [int(path.name.partition(".")[2]) for path in (tmp_path / "runs").iterdir()]
     assert not any(psutil.pid_exists(kernel) for kernel in kernels)
+
+
+def test_jobs_of_a_scheduler_that_is_lost_are_interrupted_and_taken_up_again(dask, tmp_path, capfd):
+    address, (*_, scheduler) = dask
+    jobs = make_jobs(tmp_path, 3)
+
+    class KillsTheScheduler(Progress):
+        def tick(self) -> None:
+            if len(begun(tmp_path)) == 2:
+                scheduler.kill()
+
+    with Journal(tmp_path / "out") as kept:
+        pool = cluster.ClusterPool(address, tmp_path / "out", retries=1)
+        events = run_jobs(jobs, pool, kept, progress=KillsTheScheduler(io.StringIO()))
+        assert [event["state"] for event in events] == ["interrupted"] * 3
+        assert {event["message"] for event in events} == {"the scheduler was lost, or dropped it"}
+        assert not any(kept.ended(job.name, job.fingerprint()) for job in jobs)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_no_scheduler_is_said_in_words(tmp_path, monkeypatch):
