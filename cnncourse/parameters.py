@@ -44,7 +44,8 @@ def declared(notebook: Notebook) -> dict[str, object]:
     Raises SyntaxError where the cell is no Python.
     """
     found: dict[str, object] = {}
-    for statement in ast.parse(parameters_cell(notebook)).body:
+    source = re.sub(r"(?m)^[ \t]*[%!].*", "", parameters_cell(notebook))  # IPython's, not Python's
+    for statement in ast.parse(source).body:
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             continue
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]

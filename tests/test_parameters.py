@@ -89,6 +89,11 @@ def test_a_cell_that_is_no_python_is_said_in_words():
         parameters.parse_parameters("01_tiny", lesson("a = 1\nseed = = 0"), {})
 
 
+def test_what_ipython_alone_knows_is_passed_over():
+    notebook = lesson("%matplotlib inline\n!ls\nseed = 0  # from 0 to 9\n  %pip list")
+    assert parameters.declared(notebook) == {"seed": 0}
+
+
 def test_a_lesson_without_parameters_says_that_it_has_none():
     notebook = nbformat.v4.new_notebook()
     assert parameters.parse_parameters("01_tiny", notebook, {}) == {}
