@@ -99,8 +99,8 @@ def train_step(model, optimizer, images, labels):
     optimizer.zero_grad()
     optimizer.step()
     return loss.item()""",
-            "The gradients are cleared before the optimiser could use them: nothing is learned. "
-            "Clear them before backward().",
+            "No weight moves: optimizer.step() is missing, or the gradients are cleared after "
+            "backward(), before it could use them.",
         ),
         WrongAnswer(
             """\
@@ -134,6 +134,150 @@ def train_step(model, optimizer, images, labels):
     return loss.item()""",
             "The loss is a sum over the batch, so a larger batch takes larger steps. Take the "
             "mean, which is F.cross_entropy's own choice.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    optimizer.step()
+    return loss.item()""",
+            "It takes two steps with one gradient, which was computed where the weights were "
+            "before. One step a batch.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(labels, model(images))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "The arguments are swapped: F.cross_entropy takes the model's answers first, then "
+            "the labels.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.nll_loss(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "F.nll_loss takes logarithms of probabilities, and these are logits: the loss falls "
+            "for ever, below 0. Use F.cross_entropy.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.nll_loss(model(images).softmax(dim=1), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "F.nll_loss wants the logarithms of the probabilities. F.cross_entropy takes the "
+            "logits and does both.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = -F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "The sign: the optimiser goes down already. With a minus the loss is made as large "
+            "as can be.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels, label_smoothing=0.1)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "The labels are smoothed, which nobody asked for: plain cross-entropy, please.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.mse_loss(model(images), F.one_hot(labels, model(images).shape[1]).float())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "That is the mean squared error. Asked for is the cross-entropy of the model's "
+            "answers.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images).argmax(dim=1), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "argmax gives one class and has no gradient: nothing can be learned through it. "
+            "Hand over the logits.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels).backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()""",
+            "backward() returns nothing, so the loss is lost. Keep the loss in one line, and "
+            "call backward() in another.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    with torch.no_grad():
+        loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()""",
+            "no_grad is for measuring: inside it nothing is remembered, and backward() has no "
+            "way back. Leave it out.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item() * len(labels)""",
+            "The weights are right, the loss is that of the whole batch. Return its mean over "
+            "the images: loss.item().",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return F.cross_entropy(model(images), labels).item()""",
+            "This is the loss after the step, for the price of a second pass. Return the one "
+            "that the step was taken by.",
+        ),
+        WrongAnswer(
+            """\
+def train_step(model, optimizer, images, labels):
+    own = torch.optim.Adam(model.parameters())
+    loss = F.cross_entropy(model(images), labels)
+    own.zero_grad()
+    loss.backward()
+    own.step()
+    return loss.item()""",
+            "A new Adam is made at every step, and forgets what it knew. Use the optimizer that "
+            "comes as an argument.",
         ),
     ),
     case=step_case,
@@ -240,6 +384,131 @@ def accuracy(model, batches):
     return result""",
             "Only the last batch is counted: every turn of the loop forgets the one before.",
         ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax() == labels).sum().item()
+            total += len(labels)
+    return correct / total""",
+            "argmax() without a dimension finds one place in the whole batch. Each image has "
+            "its own answer: argmax(dim=1).",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=0) == labels).sum().item()
+            total += len(labels)
+    return correct / total""",
+            "argmax(dim=0) asks which image has the largest logit of a class. Asked is the "
+            "class of an image: dim=1.",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images) == labels).sum().item()
+            total += len(labels)
+    return correct / total""",
+            "Logits are compared with labels. The answer is the class of the largest logit: "
+            "argmax(dim=1).",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmin(dim=1) == labels).sum().item()
+            total += len(labels)
+    return correct / total""",
+            "argmin finds the least likely class. The answer is the likeliest: argmax.",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=1) == labels).float().mean().item()
+            total += len(labels)
+    return correct / total""",
+            "A batch adds its share instead of its number of right answers. Use sum(), and "
+            "divide once at the end.",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=1) == labels).sum()
+            total += len(labels)
+    return correct / total""",
+            "The share is right, as a tensor. Take the number out of it with .item().",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=1) == labels).sum().item()
+            total += len(labels)
+    return correct // total""",
+            "// drops the fraction, so that every share below 1 is 0. Divide with /.",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=1) == labels).sum().item()
+            total += len(labels)
+    return 1 - correct / total""",
+            "That is the share of wrong answers. Asked for is that of right ones.",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=1) == labels).sum().item()
+            total += len(labels)
+    return correct""",
+            "That is the number of right answers. Divide it by the number of images.",
+        ),
+        WrongAnswer(
+            """\
+def accuracy(model, batches):
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += (model(images).argmax(dim=1) == labels).sum().item()
+            total += len(labels)
+            return correct / total""",
+            "The return stands inside the loop, so that only the first batch is counted. Move "
+            "it out by one step.",
+        ),
     ),
     case=score_case,
     describe=lambda model, batches: (
@@ -320,6 +589,55 @@ def leaked(train_images, test_images):
     )""",
             "any() is true where a single pixel agrees, and every pair is counted. All pixels must "
             "agree, and a test image counts once.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    seen = {image.numpy().tobytes() for image in train_images}
+    return sum(image.numpy().tobytes() in seen for image in test_images) / len(test_images)""",
+            "That is a share. Asked for is how many there are, an int.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    seen = {image.numpy().tobytes() for image in train_images}
+    return sum(image.numpy().tobytes() not in seen for image in test_images)""",
+            "These are the test images that did not leak. Asked for are those that did.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    seen = {image.numpy().tobytes() for image in train_images}
+    return any(image.numpy().tobytes() in seen for image in test_images)""",
+            "This says whether any leaked. Asked for is how many: sum instead of any.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    return sum(bool((image == other).all()) for image in test_images for other in train_images)""",
+            "A training image that is there twice counts a test image twice. Ask of each test "
+            "image once whether it is there.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    return sum(image in train_images for image in test_images)""",
+            "For tensors `in` asks whether any one pixel agrees anywhere. All pixels of one "
+            "image must.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    return len(set(test_images) & set(train_images))""",
+            "A set compares tensors by where they are in memory, so no two are ever the same. "
+            "Turn them into bytes first.",
+        ),
+        WrongAnswer(
+            """\
+def leaked(train_images, test_images):
+    each = [[bool((image == other).all()) for other in train_images] for image in test_images]
+    return torch.tensor(each).any(dim=1).sum()""",
+            "The count is right, as a tensor. Asked for is an int: .item().",
         ),
     ),
     case=leak_case,
@@ -418,6 +736,57 @@ def shift(images, right, down):
     padded = F.pad(images, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))
     return padded""",
             "The picture grows: padding alone adds pixels. Cut the other side off by as many.",
+        ),
+        WrongAnswer(
+            """\
+def shift(images, right, down):
+    return torch.roll(images, (right, down), dims=(2, 3))""",
+            "Two things: right and down are swapped (rows are dimension 2), and torch.roll "
+            "brings back what leaves on one side on the other.",
+        ),
+        WrongAnswer(
+            """\
+def shift(images, right, down):
+    return torch.roll(images, (down, right), dims=(1, 2))""",
+            "Dimension 1 is the channels. Rows are dimension 2 and columns 3; and what comes "
+            "round has to be blanked.",
+        ),
+        WrongAnswer(
+            """\
+def shift(images, right, down):
+    moved = torch.roll(images, (down, right), dims=(2, 3))
+    moved[:, :, :down] = 0
+    moved[:, :, :, :right] = 0
+    return moved""",
+            "Right for shifts right and down. With -1 the slice :right blanks all but the last "
+            "column: negative shifts need the other side, right:.",
+        ),
+        WrongAnswer(
+            """\
+def shift(images, right, down):
+    moved = torch.zeros_like(images)
+    moved[:, :, down:, right:] = images[:, :, :-down, :-right]
+    return moved""",
+            "A shift of 0 breaks it: :-0 is :0, an empty slice. Give where the part ends as "
+            "height - down.",
+        ),
+        WrongAnswer(
+            """\
+def shift(images, right, down):
+    height, width = images.shape[-2:]
+    moved = images.clone()
+    for y in range(height):
+        for x in range(width):
+            row, column = min(max(y - down, 0), height - 1), min(max(x - right, 0), width - 1)
+            moved[:, :, y, x] = images[:, :, row, column]
+    return moved""",
+            "The pixels at the border are repeated. What moves in from beyond it is 0.",
+        ),
+        WrongAnswer(
+            """\
+def shift(images, right, down):
+    return images""",
+            "The images come back as they were: nothing is moved.",
         ),
     ),
     case=shift_case,
@@ -521,8 +890,8 @@ def bugs_case(number: int) -> tuple:
     # Validation is best after one epoch, the test after another.
     best, other = number % 3, (number + 1) % 3
     plan = {
-        start: tuple(7 if epoch == top else 3 + epoch for epoch in range(3))
-        for start, top in ((1000, best), (2000, other))
+        start: tuple(most if epoch == top else low + epoch for epoch in range(3))
+        for start, top, most, low in ((1000, best, 7, 3), (2000, other, 8, 1))
     }
     spy = Spy(labels, plan, a_pass=-(-sizes[0] // batch_size))
     parts = []
@@ -546,12 +915,13 @@ def bugs_left(function: Callable, arguments: tuple) -> object:
     if all(torch.equal(passes[0], order) for order in passes[1:]):
         faults.append("the same order in every epoch")
     best = spy.plan[1000].index(7)
-    by_test = spy.plan[2000].index(7)
+    by_test = spy.plan[2000].index(8)
     # The test has 8 images; the score is that of the epoch which validation chose.
-    if same(returned, (by_test, 7 / 8)):
+    if same(returned, (by_test, 1.0)):
         faults.append(PEEKED)
     elif not same(returned, (best, spy.plan[2000][best] / 8)):
-        faults.append(f"returned {shown(returned)}")
+        wanted = shown((best, spy.plan[2000][best] / 8))
+        faults.append(f"returned {shown(returned)} where validation chose {wanted}")
     return faults
 
 
@@ -671,6 +1041,37 @@ def train_and_test(model, optimizer, train, validation, test, epochs, batch_size
         WrongAnswer(
             broken("torch.randperm(len(train[1]))", "torch.arange(len(train[1]))"),
             "Every epoch sees the images in the same order. Draw a new permutation in each.",
+        ),
+        WrongAnswer(
+            broken("return best, test_accuracy", "return best + 1, test_accuracy"),
+            "Epochs are counted from 0 here, as range does: leave the 1 out.",
+        ),
+        WrongAnswer(
+            broken("return best, test_accuracy", "return test_accuracy, best"),
+            "The two are swapped: first the number of the epoch, then its test accuracy.",
+        ),
+        WrongAnswer(
+            broken("return best, test_accuracy", "return epochs - 1, accuracies[1]"),
+            "This is the last epoch. Asked for is the one with the best validation accuracy.",
+        ),
+        WrongAnswer(
+            broken("return best, test_accuracy", "return best, accuracies[1]"),
+            "The test accuracy is that of the last epoch. Keep the one of the epoch that you "
+            "choose.",
+        ),
+        WrongAnswer(
+            broken("accuracies[0] > best_accuracy", "accuracies[0] < best_accuracy"),
+            "The epoch changes only where validation is worse than the best so far: turn the sign "
+            "round.",
+        ),
+        WrongAnswer(
+            broken("(validation, test)", "(train, test)"),
+            "The epoch is chosen by the training images, which the network may know by heart. "
+            "Choose by the validation images.",
+        ),
+        WrongAnswer(
+            broken("            optimizer.step()\n", ""),
+            "Gradients are computed and nobody uses them: call optimizer.step().",
         ),
     ),
     case=bugs_case,

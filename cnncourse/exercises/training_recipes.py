@@ -54,28 +54,40 @@ def breaking_case(number: int) -> tuple:
     """A reader, small images with their labels, and augmentations that spoil some of them.
 
     Of the images some are misread from the start. "turn" spoils just as many of the others as are
-    allowed, "crop" one more, "flip" all; "noise" changes what the misread ones are taken for.
+    allowed, "shear" one less, "crop" one more, "flip" all; "noise" changes what the misread ones
+    are taken for, and "swap" repairs them while it spoils as many as "crop".
     """
     generator = torch.Generator().manual_seed(number)
     most = (0.25, 0.5)[number % 2]
     right, misread = 4 * (1 + number // 2 % 2), 4 + number % 3
     count = right + misread
     places = torch.randint(4, (count,), generator=generator)
-    images = torch.full((count, 1, 2, 2), 0.25)
+    darkest = torch.arange(count) / (2 * count)  # by which an image is known, in any selection
+    images = darkest[:, None, None, None].repeat(1, 1, 2, 2)
     images.view(count, 4)[torch.arange(count), places] = 1.0
     labels = torch.where(torch.arange(count) < right, places, (places + 2) % 4)
 
+    def among(pictures: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        number = (2 * count * pictures.amin(dim=(1, 2, 3), keepdim=True)).round()
+        return (number >= first) & (number < last)
+
     def spoilt(first: int, last: int):
-        chosen = (torch.arange(count) >= first) & (torch.arange(count) < last)
-        return lambda pictures: torch.where(chosen[:, None, None, None], pictures.flip(3), pictures)
+        return lambda pictures: torch.where(
+            among(pictures, first, last), pictures.flip(3), pictures
+        )
+
+    def repaired(pictures: torch.Tensor) -> torch.Tensor:
+        return torch.where(among(pictures, right, count), pictures.flip(2), pictures)
 
     allowed = int(most * right)
     augmentations = {
         "turn": spoilt(0, allowed),
         "flip": spoilt(0, right),
+        "shear": spoilt(0, allowed - 1),
         "dim": lambda pictures: pictures / 2,
         "crop": spoilt(0, allowed + 1),
         "noise": spoilt(right, count),
+        "swap": lambda pictures: repaired(spoilt(0, allowed + 1)(pictures)),
     }
     return brightest, images, labels, augmentations, most
 
@@ -187,6 +199,87 @@ def breaking(read, images, labels, augmentations, most):
             "These change many pictures, as every augmentation should. What counts is whether the "
             "label still holds: ask `read`.",
         ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    before = (read(images) == labels).sum()
+    return sorted(
+        name
+        for name, augment in augmentations.items()
+        if 1 - (read(augment(images)) == labels).sum() / before > most
+    )""",
+            "Losses are set off against gains: an image that was misread and is now read "
+            "rightly hides a label that broke. Look at the right ones alone.",
+        ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    before = (read(images) == labels).float().mean()
+    return sorted(
+        name
+        for name, augment in augmentations.items()
+        if before - (read(augment(images)) == labels).float().mean() > most
+    )""",
+            "That is how far the accuracy fell, over all images. Asked for is the share of "
+            "those read rightly that are not any more.",
+        ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    right = read(images) == labels
+    return {
+        name
+        for name, augment in augmentations.items()
+        if (read(augment(images))[right] != labels[right]).float().mean() > most
+    }""",
+            "These are the right names, in a set, which has no order. Return a sorted list.",
+        ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    right = read(images) == labels
+    return sorted(
+        augment
+        for name, augment in augmentations.items()
+        if (read(augment(images))[right] != labels[right]).float().mean() > most
+    )""",
+            "These are the functions. Asked for are their names, and only names can be sorted.",
+        ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    right = read(images) == labels
+    return sorted(
+        name
+        for name, augment in augmentations.items()
+        if (read(augment(images))[right] == labels[right]).float().mean() > most
+    )""",
+            "This counts what stays right. Asked for is what is read wrongly after it: != "
+            "instead of ==.",
+        ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    right = read(images) == labels
+    return sorted(
+        name
+        for name, augment in augmentations.items()
+        if (read(augment(images))[right] != labels[right]).sum() > most
+    )""",
+            "A number of images is compared with a share. Take the mean, not the sum.",
+        ),
+        WrongAnswer(
+            """\
+def breaking(read, images, labels, augmentations, most):
+    right = read(images) == labels
+    return sorted(
+        name
+        for name, augment in augmentations.items()
+        if (read(augment(images)) != labels).sum() / right.sum() > most
+    )""",
+            "Above the line all images are counted, below it only those that were right before: "
+            "count the same ones in both.",
+        ),
     ),
     case=breaking_case,
     describe=lambda read, images, labels, augmentations, most: (
@@ -200,12 +293,14 @@ def breaking(read, images, labels, augmentations, most):
 
 
 def pick_case(number: int) -> tuple:
-    """A range test: rates that grow by one factor, a noisy valley of losses, a share."""
+    """A range test: rates that grow by one factor, losses in a noisy valley or none, a share."""
     generator = torch.Generator().manual_seed(number)
-    count = 8 + 2 * number
+    count = 8 + 2 * number if number < 20 else 4 + number % 3
     exponents = torch.linspace(-5, 0, count)
     valley = 2.3 - 2 * torch.sigmoid(4 * (exponents + 3)) + 4 * torch.sigmoid(6 * exponents)
     losses = valley + 0.25 * torch.randn(count, generator=generator)
+    if number >= 20:  # so few that the first weights decide
+        losses = 2 + torch.randn(count, generator=generator).abs() / 4
     return (10.0**exponents).tolist(), losses.tolist(), (0.5, 0.8, 0.9)[number % 3]
 
 
@@ -308,6 +403,91 @@ def pick_rate(rates, losses, share):
     return rates[falls.index(max(falls))] / 10""",
             "This is where the loss falls fastest, another rule for a pick. Asked for is where it "
             "is lowest.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m / (1 - share**n))
+    return rates[smoothed.index(min(smoothed))] / 10""",
+            "n begins at 0, and the first m is divided by 1 - share**0 = 0. After the first "
+            "batch n is 1: enumerate(losses, start=1).",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m / (1 - share ** (n + 1)))
+    return rates[smoothed.index(min(smoothed))] / 10""",
+            "n is one too large: after the first batch the weights sum to 1 - share, which is 1 "
+            "- share**1.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = (share * m + (1 - share) * loss) / (1 - share**n)
+        smoothed.append(m)
+    return rates[smoothed.index(min(smoothed))] / 10""",
+            "The division goes into m, and so into all that follow, again and again. Keep m as "
+            "it is, and divide only what you append.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m * (1 - share**n))
+    return rates[smoothed.index(min(smoothed))] / 10""",
+            "Multiplied where it should be divided: m is too small at first, by 1 - share**n.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m / (1 - share * n))
+    return rates[smoothed.index(min(smoothed))] / 10""",
+            "share * n is a product. What is left of a first weight after n batches is a power: "
+            "share**n.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m / (1 - share**n))
+    return rates[smoothed.index(max(smoothed))] / 10""",
+            "This is where the loss is highest. Asked for is where it is lowest.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m / (1 - share**n))
+    return smoothed.index(min(smoothed))""",
+            "This is the number of the batch. Its rate is rates[...], and asked for is a tenth "
+            "of that.",
+        ),
+        WrongAnswer(
+            """\
+def pick_rate(rates, losses, share):
+    m, smoothed = 0.0, []
+    for n, loss in enumerate(losses, start=1):
+        m = share * m + (1 - share) * loss
+        smoothed.append(m / (1 - share**n))
+    return rates[smoothed.index(min(smoothed))] * 10""",
+            "Ten times the rate of the minimum spoils everything. A tenth of it leaves room.",
         ),
     ),
     case=pick_case,
@@ -429,6 +609,115 @@ def rate_at(step, steps, warm_up, lr):
     return lr * (1 + math.cos(math.pi * step / steps)) / 2""",
             "There is no warm-up: the first batches should have smaller rates.",
         ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step <= warm_up:
+        return lr * step / warm_up
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "The warm-up is one batch late: batch 0 gets 0, and the last of the warm-up less "
+            "than lr. Count step + 1, for step < warm_up.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step <= warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "The warm-up has one batch too many, whose rate is above lr: batch warm_up is the "
+            "first of the cosine.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / (warm_up + 1)
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "The last batch of the warm-up should have exactly lr: divide by warm_up.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "In the warm-up the rate is lr at once. It should grow in equal steps.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr / warm_up
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "Every batch of the warm-up has the same small rate. Batch `step` has step + 1 "
+            "times as much.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "In the warm-up lr is forgotten: it leads up to 1. Multiply by lr.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "After the warm-up lr is forgotten: the cosine leads down from 1. Multiply by lr.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up - 1))) / 2""",
+            "The last batch has the rate 0 already, and is computed for nothing. 0 is what the "
+            "batch after the last would have.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * (1 + math.cos(math.pi * (step - warm_up + 1) / (steps - warm_up))) / 2""",
+            "The cosine is one batch ahead: the first batch after the warm-up still has lr.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * (1 - math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "With a minus the wave begins at 0 and climbs to lr. Down goes 1 + cos.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * (1 + math.sin(math.pi * (step - warm_up) / (steps - warm_up))) / 2""",
+            "That is a sine: it begins in the middle and climbs first. Take the cosine.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * math.cos(math.pi / 2 * (step - warm_up) / (steps - warm_up))""",
+            "A quarter of a wave: it falls steeply to the end. Half a wave, lifted and halved, "
+            "ends softly.",
+        ),
+        WrongAnswer(
+            """\
+def rate_at(step, steps, warm_up, lr):
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return lr * (1 + math.cos((step - warm_up) / (steps - warm_up))) / 2""",
+            "math.pi is missing: 1 radian is a third of the way, and the rate stays high.",
+        ),
     ),
     case=rate_case,
     describe=lambda step, steps, warm_up, lr: (
@@ -540,6 +829,67 @@ def averaged(average, weights, decay):
 def averaged(average, weights, decay):
     return [new.clone() for new in weights]""",
             "These are the weights of the last step: nothing is averaged.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    return [
+        decay * old - (1 - decay) * new if new.is_floating_point() else new.clone()
+        for old, new in zip(average, weights)
+    ]""",
+            "The new weights are taken away instead of added.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    return [
+        decay * old + 1 - decay * new if new.is_floating_point() else new.clone()
+        for old, new in zip(average, weights)
+    ]""",
+            "Brackets: 1 - decay * new is 1 minus a product. The share of the new weights is (1 "
+            "- decay) * new.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    return [
+        (decay * old + (1 - decay) * new).to(new.dtype)
+        for old, new in zip(average, weights)
+    ]""",
+            "The counter is averaged too, and then cut to a whole number. It is taken from the "
+            "weights as it is.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    for old, new in zip(average, weights):
+        old = decay * old + (1 - decay) * new
+    return average""",
+            "`old = ...` gives a name to a new tensor, and the list keeps the old one. Collect "
+            "the new tensors in a list.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    found = []
+    for old, new in zip(average, weights):
+        found.append(decay * old + (1 - decay) * new if new.is_floating_point() else new.clone())
+        return found""",
+            "The return stands in the loop, and ends it at the first tensor. Move it out by one "
+            "step.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    return decay * average + (1 - decay) * weights""",
+            "A list cannot be multiplied by a number. Go through both lists with zip, tensor by "
+            "tensor.",
+        ),
+        WrongAnswer(
+            """\
+def averaged(average, weights, decay):
+    return decay * average[0] + (1 - decay) * weights[0]""",
+            "Only the first tensor is averaged. All of them are asked for, in a list.",
         ),
     ),
     case=average_case,

@@ -124,3 +124,18 @@ def train_and_test(model, optimizer, train, validation, test, epochs, batch_size
     best = max(scores)
     return -best[1], best[2]"""
     assert exercises.FIVE_BUGS.check(compiled(other, "train_and_test")).kind == "right"
+
+
+def test_test_accuracy_held_against_the_best_validation_accuracy_is_peeking():
+    """Neither is chosen by alone; the epoch is still one that the test images like."""
+    code = exercises.MENDED.replace("accuracies[0] > best", "accuracies[1] > best")
+    exercise = exercises.FIVE_BUGS
+    for number in range(exercise.cases):
+        left = exercise.run(compiled(code, exercise.name), number)
+        assert left == [exercises.PEEKED]
+
+
+def test_what_comes_back_is_told_with_what_should():
+    code = exercises.MENDED.replace("return best, test_accuracy", "return best - 1, test_accuracy")
+    said = exercises.FIVE_BUGS.check(compiled(code, "train_and_test"))
+    assert "returned (-1, 0.125) where validation chose (0, 0.125)" in said.text

@@ -64,6 +64,32 @@ def test_what_breaks_is_what_counting_one_by_one_finds(count, most, seed):
     assert solution(BREAKING)(read, torch.zeros(count), labels, augmentations, most) == expected
 
 
+def test_the_right_ones_may_be_picked_out_first_or_one_by_one():
+    def picked(read, images, labels, augmentations, most):
+        right = read(images) == labels
+        kept, theirs = images[right], labels[right]
+        found = [
+            name
+            for name, augment in augmentations.items()
+            if (read(augment(kept)) != theirs).float().mean() > most
+        ]
+        return tuple(sorted(found))
+
+    def one_by_one(read, images, labels, augmentations, most):
+        found = []
+        for name in sorted(augmentations):
+            right = spoilt = 0
+            for image, label in zip(images.split(1), labels, strict=True):
+                if read(image)[0] == label:
+                    right += 1
+                    spoilt += int(read(augmentations[name](image))[0] != label)
+            if spoilt > most * right:
+                found.append(name)
+        return found
+
+    assert [BREAKING.check(answer).kind for answer in (picked, one_by_one)] == ["right"] * 2
+
+
 # --- a learning rate, picked ----------------------------------------------------------------------
 
 
