@@ -48,14 +48,17 @@ def main() -> None:
 
     threading.Thread(target=end_with_runner, daemon=True).start()
     with open("stdout", "w", encoding="utf-8") as printed:
-        papermill.execute_notebook(
-            "in.ipynb",  # relative: papermill would fill in braces of a folder's name
-            "out.ipynb",
-            settings["parameters"],
-            cwd=settings["folder"],
-            stdout_file=printed,
-            progress_bar={"mininterval": 0, "ncols": 60},
-        )
+        try:
+            papermill.execute_notebook(
+                "in.ipynb",  # relative: papermill would fill in braces of a folder's name
+                "out.ipynb",
+                settings["parameters"],
+                cwd=settings["folder"],
+                stdout_file=printed,
+                progress_bar={"mininterval": 0, "ncols": 60},
+            )
+        finally:
+            end(family(os.getpid(), ""))  # whom it adopted would be nobody's after it
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from codecs import getincrementaldecoder
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -25,8 +27,11 @@ from cnncourse.family import TOKEN, end, family
 from cnncourse.jobs import Job
 from cnncourse.verdict import Ended
 
+BAR = re.compile(r"(\d+)/(\d+) \[")  # how many cells are done, in papermill's progress bar
+CHILD = [sys.executable, "-m", "cnncourse.child"]
 POLL_S = 0.1
 LOOK_S = 1.0  # between two looks at the memory
+LOG_S = 5.0  # for the end of the log, where all is ended
 
 
 @dataclass(frozen=True)
@@ -50,31 +55,23 @@ def run_papermill(
     """Execute scratch/in.ipynb into scratch/out.ipynb, for so long at most."""
     settings = {"parameters": job.parameters, "folder": str(job.notebook.parent.resolve())}
     log: list[str] = []
-
-    def follow(lines: Iterable[str]) -> None:
-        for line in lines:
-            if found := re.search(r"(\d+)/(\d+) \[", line):
-                on_cell(int(found[1]), int(found[2]))
-            elif line.strip():
-                log.append(line.rstrip())
-
     token = secrets.token_hex(8)
     with (
         tempfile.TemporaryDirectory(prefix="cnncourse-", ignore_cleanup_errors=True) as own,
         subprocess.Popen(
-            [sys.executable, "-m", "cnncourse.child"],
+            CHILD,
             cwd=scratch,
             env=environment(slot, token, own),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            errors="replace",  # and with it, the bar's carriage returns end a line
             start_new_session=True,  # Ctrl-C is the runner's to handle
         ) as process,
     ):
         assert process.stdin is not None
-        reader = threading.Thread(target=follow, args=(process.stderr,), daemon=True)
+        stream, process.stderr = process.stderr, None  # the reader closes it
+        reader = threading.Thread(target=follow, args=(stream, log, on_cell), daemon=True)
         reader.start()
         try:
             with contextlib.suppress(BrokenPipeError):
@@ -83,9 +80,28 @@ def run_papermill(
             why, peak_mb = wait(process, job.timeout_s, stopped)
         finally:
             end_all(process, token)
-            reader.join()
+            reader.join(LOG_S)  # longer only where somebody whom nobody found holds it
     code, printed = None if why else process.returncode, last_line(scratch / "stdout")
     return Ended(code, "\n".join(log), why, peak_mb, printed)
+
+
+def follow(stream: IO, log: list[str], on_cell: Callable[[int, int], None]) -> None:
+    """Read papermill's log to its end, and close it: lines into log, its bar's state to on_cell.
+
+    The bar stands in a line that is not ended yet: only its next state would end it.
+    """
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+    rest = ""
+    while chunk := os.read(stream.fileno(), 65536):
+        *lines, rest = re.split(r"[\r\n]+", rest + decoder.decode(chunk))
+        for line in lines:
+            if line.strip() and not BAR.search(line):
+                log.append(line.rstrip())
+        if bars := [found for line in (*lines, rest) if (found := BAR.search(line))]:
+            on_cell(int(bars[-1][1]), int(bars[-1][2]))
+    if rest.strip() and not BAR.search(rest):
+        log.append(rest.rstrip())
+    stream.close()
 
 
 def environment(slot: Slot, token: str, own: str) -> dict[str, str]:

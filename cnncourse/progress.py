@@ -12,7 +12,7 @@ from cnncourse.messages import printable
 
 @dataclass
 class Line:
-    """A running job: since when, and which cell it is at."""
+    """A running job: since when, and how many of its cells are done."""
 
     began: float = field(default_factory=time.monotonic)
     done: int = 0
@@ -86,6 +86,7 @@ class Progress:
         columns, rows = shutil.get_terminal_size()
         lines = []
         for job, line in list(self.running.items())[: max(rows - 2, 1)]:
-            at = f"cell {line.done} of {line.total}, " if line.total else ""
+            cell = min(line.done + 1, line.total)
+            at = f"cell {cell} of {line.total}, " if line.total else ""
             lines.append(f"{job}: {at}{time.monotonic() - line.began:.0f} s"[: columns - 1])
         return lines

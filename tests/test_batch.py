@@ -1,6 +1,7 @@
 """Executing lessons: each way to end is told from the others; nothing good is lost."""
 
 import errno
+import sys
 import tempfile
 import threading
 import time
@@ -67,6 +68,29 @@ def test_a_whole_run_passes_and_brings_its_record(tmp_path):
     ]
     assert printed == ["7\n"]
     assert cells[-1] == (5, 5)  # title, defaults, the injected parameters, print, closing
+
+
+# Leaves a daemon that forgets its environment; waits until it is known to be running.
+LEAVES = """
+import pathlib, subprocess, time
+subprocess.run("env -i setsid sh -c 'sleep 61 & echo $! > orphan'", shell=True)
+began = time.monotonic()
+while not pathlib.Path("seen").exists():
+    assert time.monotonic() - began < 10, "nobody was told that two cells are done"
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who adopts orphans is Linux's")
+def test_a_cell_is_told_while_it_runs_and_what_a_passed_job_left_is_ended(tmp_path):
+    def on_cell(done: int, total: int) -> None:
+        if (done, total) == (2, 4):
+            (tmp_path / "seen").touch()
+
+    path = write_lesson(tmp_path, LEAVES)
+    outcome = batch.execute(job(path), tmp_path / "out", on_cell=on_cell)
+    assert (outcome.state, outcome.message) == ("passed", "")
+    assert not psutil.pid_exists(int((tmp_path / "orphan").read_text()))
 
 
 # What a cell does, the state it leads to, and what the message says.

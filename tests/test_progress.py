@@ -58,9 +58,11 @@ def test_a_terminal_has_one_live_line_a_running_job_below_what_ended():
     progress.tick()
     assert screen(terminal.getvalue()) == [
         "[1/3] a: passed, 1.0 s",
-        "b: cell 2 of 9, 0 s",
+        "b: cell 3 of 9, 0 s",
         "c: 0 s",
     ]
+    progress.cell("c", 9, 9)
+    assert screen(terminal.getvalue())[-1] == "c: cell 9 of 9, 0 s"
     progress.ended(passed("b"))
     progress.ended(passed("c"))
     assert [line[:5] for line in screen(terminal.getvalue())] == ["[1/3]", "[2/3]", "[3/3]"]
