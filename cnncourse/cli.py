@@ -78,6 +78,10 @@ def say(words: str) -> None:
 
 def given(options: argparse.Namespace) -> dict[str, object]:
     """The parameters that every job gets."""
+    names = [name for name, _ in options.parameter]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"parameter {name!r}: is set twice. Try: -p once for each.")
     budget = {"budget": options.budget} if options.budget else {}
     return dict(options.parameter) | budget
 
@@ -102,6 +106,8 @@ def swept(options: argparse.Namespace) -> list[jobs.Job]:
         )
     if options.lesson:
         points = sweeps.grid(options.grid, options.seeds)
+        for name in points[0].keys() & dict(options.parameter).keys():
+            raise ValueError(f"parameter {name!r}: is set by -p, and swept. Try: one of the two.")
         rows = [given(options) | point for point in points]
         chosen += sweeps.sweep(options.lesson, options.folder.resolve(), rows, options.timeout)
     elif options.grid or options.seeds:

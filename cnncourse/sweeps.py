@@ -70,7 +70,7 @@ def sweep(
 
 
 class Loader(yaml.SafeLoader):
-    """Plain values; no aliases: ten lines of them can stand for more than any memory holds."""
+    """Plain values, each name once; no aliases: ten lines of them can fill any memory."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """A node of the file, as yaml.SafeLoader makes it."""
@@ -78,6 +78,16 @@ class Loader(yaml.SafeLoader):
             mark = self.peek_event().start_mark
             raise yaml.composer.ComposerError(None, None, "aliases (*) are not taken", mark)
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """A mapping, as yaml.SafeLoader makes it."""
+        seen = set()
+        for key, _ in node.value:
+            if (name := str(key.value)) in seen:
+                said = f"{name!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def from_yaml(

@@ -146,6 +146,8 @@ def test_a_sweep_takes_jobs_of_a_file(executed, tmp_path):
         (["sweep", "06", "--grid", "seed=1,x"], "seed='x': must be int"),
         (["sweep", "--seeds", "0:2"], "--grid and --seeds need one. Try: cnncourse sweep 06"),
         (["sweep"], "jobs: there are none."),
+        (["sweep", "06", "--seeds", "0:2", "-p", "seed", "7"], "'seed': is set by -p, and swept."),
+        (["run", "-p", "seed", "1", "-p", "seed", "2"], "'seed': is set twice."),
         (["sweep", "--jobs", "none.yaml"], "jobs='none.yaml': cannot be read (No such file"),
         (["sweep", "06", "--scheduler", "tcp://127.0.0.1:9"], "scheduler='tcp://127.0.0.1:9': "),
     ],

@@ -89,6 +89,9 @@ WRONG_FILES = [
     ("- {lesson: '01', parameters: {7: 1}}", "has no such parameter"),
     ("- {lesson: '01', parameters: {seed: true}}", "seed=True: must be int"),
     ("- {lesson: '01', parameters: {seed: [1]}}", "must be int"),
+    ("- {lesson: '01',\n   parameters: {seed: 1, seed: 2}}", "line 2: 'seed' is there twice"),
+    ("- {lesson: '01', lesson: '02'}", "line 1: 'lesson' is there twice"),
+    ("- {[a]: 1, [a]: 1}", "jobs.yaml, line 1: "),
     ("- &a {lesson: '01'}\n- *a", "jobs.yaml, line 2: aliases (*) are not taken"),
     (
         "\n- lesson: '01'\n\n- lesson: '01'\n  parameters:\n    seed: x",
