@@ -110,15 +110,18 @@ def maps_of(outputs: dict[str, Tensor], name: str) -> Tensor:
 
 
 def passed(model: nn.Module, images: Tensor) -> Tensor:
-    """What a model gives for pictures (N, C, H, W); ValueError where it cannot take them."""
+    """What a model gives for pictures (N, C, H, W); ValueError where it cannot take them.
+
+    It gets a copy, since its first operation may work in place.
+    """
     shape = "x".join(map(str, images.shape[1:]))
     checks = [
         part.register_forward_pre_hook(partial(check_input, name, f"the images are {shape}"))
         for name, part in model.named_modules()
-        if type(part) in (nn.Conv2d, nn.Linear)  # a class made from them may take more
+        if isinstance(part, nn.Conv2d | nn.Linear)
     ]
     try:
-        return model(images)
+        return model(images.clone())
     except RuntimeError as error:
         if any(words in str(error) for words in ("allocate memory", "out of memory")):
             raise

@@ -74,6 +74,23 @@ def test_more_steps_find_more_than_one_where_the_loss_bends():
     assert gains.max() > 0.02
 
 
+@pytest.mark.parametrize(("steps", "share"), [(1, 1.0), (2, 1.0), (5, 0.5), (10, 0.25)])
+def test_a_step_is_a_share_of_the_ball_and_never_more_than_the_ball(monkeypatch, steps, share):
+    model, (images, labels) = linear([1.0] * 16), pictures(classes=2)
+    images = images * 0.2 + 0.4  # far from black and white
+    before, moves = [images], []
+
+    def watched(changed, centre, eps_255):
+        moves.append((changed - before[-1]).abs().max().item() * 255 / eps_255)
+        before.append(within(changed, centre, eps_255))
+        return before[-1]
+
+    within = attacks.within
+    monkeypatch.setattr(attacks, "within", watched)
+    pgd(model, images, labels, eps_255=20, steps=steps)
+    assert moves == pytest.approx([1.0] + [share] * steps, abs=1e-4)
+
+
 # --- linear models, by hand -----------------------------------------------------------------------
 
 

@@ -154,6 +154,18 @@ def test_what_cannot_be_is_refused(model, images, refused):
             cam.enlarged(torch.zeros(1, 3, 3), size)
 
 
+def test_cam_is_refused_where_the_head_gets_something_else_than_the_means(images, refused):
+    class Highest(Pooled):
+        def forward(self, x):
+            return self.head(self.maps(x).amax(dim=(2, 3)))
+
+    with refused(
+        "the logits are not 'head' of the means of 'maps': CAM needs a network that ends so. "
+        "Try: grad_cam, which works at any layer."
+    ):
+        cam.class_activation_map(Highest(), images, 0, layer="maps", head="head")
+
+
 def test_a_layer_beside_the_way_to_the_logits_is_refused(model, images, refused):
     class Beside(Pooled):
         def forward(self, x):

@@ -39,6 +39,8 @@ def test_all_that_are_counted_are_there():
     settings, kernels = gabors.bank(7)
     assert len(settings) == len(kernels) == 1152
     np.testing.assert_allclose(np.linalg.norm(kernels, axis=1), 1)
+    waves = sorted({wave for wave, _, _ in settings})  # each longer by the same factor
+    np.testing.assert_allclose(waves, 2.5 * (14 / 2.5) ** (np.arange(8) / 7))
 
 
 def test_what_is_no_filter_is_refused(refused):

@@ -86,6 +86,28 @@ def test_guided_backpropagation_stops_what_is_below_zero_at_every_relu():
     assert gradients.guided_backpropagation(Two(), images, 0).flatten().tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("bend", "is_guided"),
+    [
+        *[(bend, True) for bend in (F.relu, F.relu6, torch.relu, torch.Tensor.relu)],
+        *[(bend, True) for bend in (nn.ReLU(), nn.ReLU6(), nn.ReLU(inplace=True))],
+        (lambda x: F.relu_(x.clone()), True),
+        (lambda x: torch.relu_(x.clone()), True),
+        *[(bend, False) for bend in (torch.tanh, F.leaky_relu, nn.Hardtanh(-4, 4), nn.Hardtanh())],
+    ],
+)
+def test_relus_are_guided_however_they_are_called_and_nothing_else(bend, is_guided):
+    class Falling(nn.Module):
+        def forward(self, x):
+            return -bend(x.clone()).sum(dim=(2, 3))
+
+    images = torch.full((1, 1, 1, 2), 0.5)
+    plain = gradients.gradient(Falling(), images, 0)
+    assert (plain < 0).all()
+    guided = gradients.guided_backpropagation(Falling(), images, 0)
+    assert torch.equal(guided, torch.zeros_like(plain) if is_guided else plain)
+
+
 # --- captum ---------------------------------------------------------------------------------------
 
 NETWORKS = {
@@ -190,6 +212,14 @@ def test_a_picture_gets_the_same_map_alone_and_in_company(method, monkeypatch, i
         torch.testing.assert_close(method(model, images[1:2], 4), together[1:2])
     monkeypatch.setattr(checks, "NUMBERS_AT_ONCE", 2 * images[0].numel())  # two in one pass
     torch.testing.assert_close(method(model, images, CLASSES), together)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_pictures_that_were_made_without_gradients_are_taken(method, images):
+    expected = method(network(), images, CLASSES)
+    with torch.inference_mode():
+        made = images.clone()
+    torch.testing.assert_close(method(network(), made, CLASSES), expected)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

@@ -130,6 +130,18 @@ def test_a_pass_gives_what_the_model_gives(model):
     assert untouched(model)
 
 
+def test_a_model_that_works_in_place_on_its_input_leaves_the_pictures_alone():
+    class Centred(nn.Module):
+        def forward(self, x):
+            return x.sub_(0.5).mul_(2).sum(dim=(2, 3))
+
+    pixels = torch.ones(1, 1, 2, 2, requires_grad=True)  # in place on a leaf, torch would refuse
+    total = layers.passed(Centred(), pixels)
+    assert total.item() == 4
+    assert pixels.eq(1).all()
+    assert layers.slope(total.sum(), pixels, said="", attempt="").eq(2).all()
+
+
 PLAIN = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Flatten(), nn.Linear(64, 2))
 
 
@@ -174,6 +186,14 @@ def test_pictures_that_do_not_go_through_are_refused_with_the_reason(
     assert untouched(model)
     is_named = sentence.startswith("layer")
     assert isinstance(caught.value.__cause__, RuntimeError) != is_named
+
+
+def test_a_model_without_weights_has_the_kind_of_its_statistics():
+    model = nn.Module()
+    model.register_buffer("seen", torch.tensor(0))
+    model.register_buffer("mean", torch.zeros(3, dtype=torch.float16))
+    said = layers.misfit(model, torch.zeros(1, 3, 8, 8))
+    assert said == "images float32: the model is float16. Try: images.to(torch.float16)."
 
 
 def test_a_model_elsewhere_is_said():

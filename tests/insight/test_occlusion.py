@@ -60,6 +60,9 @@ def test_a_square_is_covered_as_far_as_there_is_a_picture():
     images = torch.ones(2, 1, 3, 3)
     dark = covered(images, row=2, column=1, size_px=4)
     assert dark[1, 0].tolist() == [[1, 1, 1], [1, 1, 1], [1, 0, 0]]
+    within = covered(torch.ones(1, 2, 4, 4), row=1, column=0, size_px=2, fill=0.5)
+    expected = [[1, 1, 1, 1], [0.5, 0.5, 1, 1], [0.5, 0.5, 1, 1], [1, 1, 1, 1]]
+    assert within[0].tolist() == [expected] * 2
     assert images.eq(1).all()
 
 
