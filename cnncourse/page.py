@@ -123,10 +123,10 @@ def legible(value: object) -> str:
 
 
 def numbers(found: Sequence[Row], name: str) -> list[float | None]:
-    """A column's values where they are finite numbers; else None."""
+    """A column's values where they are numbers that can be drawn; else None."""
     return [
         float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
         else None
         for value in (row[name] for row in found)
     ]

@@ -108,7 +108,8 @@ def as_parquet(found: Sequence[Row], columns: Sequence[str]) -> bytes:
     for name in columns:
         values = [plain(row[name]) for row in found]
         kinds = {type(value) for value in values if value is not None}
-        if len(kinds) > 1 and not kinds <= {int, float}:  # one parameter of two lessons
+        long = any(isinstance(value, int) and value.bit_length() > 63 for value in values)
+        if long or (len(kinds) > 1 and not kinds <= {int, float}):  # a parameter of two lessons
             values = [None if value is None else str(value) for value in values]
         elif kinds == {int, float}:
             values = [None if value is None else float(str(value)) for value in values]

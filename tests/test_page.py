@@ -90,6 +90,13 @@ def test_a_result_that_is_no_number_is_counted_and_not_drawn(found, tmp_path):
     assert "<svg" not in written(found, tmp_path)
 
 
+def test_a_number_too_large_to_be_drawn_is_left_out(found, tmp_path):
+    found[1]["param.rate"] = 10**400
+    text = written(found, tmp_path)
+    assert text.count("<circle") == 4 + 5  # over rate, then over seed
+    assert "1" + "0" * 400 in text
+
+
 # A recorded number, and how people read it.
 SHOWN = [(138357544.0, "138357544"), (0.98, "0.98"), (1 / 3, "0.333333"), (1e20, "1e+20"), (7, "7")]
 

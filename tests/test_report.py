@@ -89,6 +89,14 @@ def test_the_parquet_file_has_the_same_rows(tmp_path):
     assert stored[0]["param.sizes"] == "[1, 2]"
 
 
+def test_a_whole_number_of_more_than_64_bits_is_text_in_the_parquet_file(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: cnncourse[parquet]")
+    found = report.rows([EVENTS[0] | {"parameters": {"seed": size}} for size in (2**63, -(2**63))])
+    report.write_tables(found, tmp_path)
+    stored = parquet.read_table(tmp_path / "results.parquet").to_pylist()
+    assert [row["param.seed"] for row in stored] == [str(2**63), str(-(2**63))]
+
+
 def test_without_pyarrow_there_is_the_csv_alone(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert report.write_tables(report.rows(EVENTS), tmp_path) == [tmp_path / "results.csv"]
