@@ -58,9 +58,12 @@ def told(events: Sequence[Event], chosen: Sequence[jobs.Job], options: argparse.
     found = report.rows(events)
     if options.command == "save":
         save(events, chosen, options.out)
-    written = report.write_tables(found, options.out)
-    index = page.write(found, options.out, lessons=options.command != "sweep")
-    say(f"\n{report.table(found)}\n\nRows: {', '.join(map(str, written))}\nOpen {index}")
+    try:
+        written = report.write_tables(found, options.out)
+        index = page.write(found, options.out, lessons=options.command != "sweep")
+    finally:
+        say(f"\n{report.table(found)}")
+    say(f"\nRows: {', '.join(map(str, written))}\nOpen {index}")
     states = {str(row["state"]) for row in found}
     if states & set(UNFINISHED):
         say("The same command takes up what was not finished.")

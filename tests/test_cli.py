@@ -83,6 +83,17 @@ def test_what_was_not_finished_is_taken_up_by_the_same_command(executed, monkeyp
     assert "The same command" not in capsys.readouterr().out
 
 
+def test_a_report_that_cannot_be_written_leaves_the_table(executed, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "build/index.html")
+
+    monkeypatch.setattr(cli.page, "write", full)
+    assert cli.main(["run", "06", *executed[1]]) == 1
+    said = capsys.readouterr()
+    assert re.search("06_mnist_from_scratch +passed", said.out)
+    assert "build/index.html: cannot be read or written (No space left" in said.err
+
+
 def test_a_failure_stands_and_it_is_said_how_to_run_it_again(executed, capsys):
     calls, folder = executed
     for _ in range(2):
