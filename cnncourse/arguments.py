@@ -102,7 +102,12 @@ def add_batch_arguments(command: argparse.ArgumentParser) -> None:
         help="smoke, quick or full; default: $CNNCOURSE_BUDGET, else the lesson's",
     )
     command.add_argument(
-        "-j", "--workers", type=whole(1, 512), default=1, metavar="N", help="at a time; default: 1"
+        "-j",
+        "--workers",
+        type=whole(1, 512),
+        default=1,
+        metavar="N",
+        help="jobs at a time, each with its share of the threads and GPUs; default: 1",
     )
     command.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a Dask scheduler, tcp://host:8786"

@@ -112,8 +112,10 @@ def typed(name: str, came: object, default: object) -> object:
         rule = f"must be {kind.__name__}"
     elif not is_plain(value):
         rule = "must be of texts, numbers, True, False, None, lists, and dicts named by texts"
+        rule = "must be text that UTF-8 knows" if isinstance(value, str) else rule
     if rule:
-        raise ValueError(messages.refusal(name, came, rule, attempt=f"-p {name} {default}"))
+        attempt = f"-p {name} {default}" if is_plain(default) else "such a default in its cell"
+        raise ValueError(messages.refusal(name, came, rule, attempt=attempt))
     return value
 
 

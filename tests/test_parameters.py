@@ -75,6 +75,20 @@ def test_what_would_not_arrive_as_it_is_is_refused(value, default):
     assert str(refusal.value).encode()  # can be printed
 
 
+# A default, a value that will not do, and what is said.
+WOULD_DO = [
+    ("(1, 2)", "(3, 4)", "lists, and dicts named by texts. Try: such a default in its cell."),
+    ("'a'", "\udcff", "size='\\udcff': must be text that UTF-8 knows. Try: -p size a."),
+]
+
+
+@pytest.mark.parametrize(("default", "value", "sentence"), WOULD_DO)
+def test_what_to_try_is_what_would_do(default, value, sentence):
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011 the sentence is compared
+        parameters.parse_parameters("01_tiny", lesson(f"size = {default}"), {"size": value})
+    assert sentence in str(refusal.value)
+
+
 def test_a_default_that_is_computed_takes_any_plain_value_and_one_with_a_type_its_own():
     notebook = lesson("import os\nwhere = os.getcwd()\nsize: int = 3\nlater: int")
     assert parameters.declared(notebook) == {"where": None, "size": 3}
