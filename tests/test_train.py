@@ -1,13 +1,16 @@
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import psutil
 import pytest
@@ -72,6 +75,76 @@ def test_torchrun_with_two_processes_gives_the_weights_of_one(
     assert [line[:12] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]  # once, not twice
     assert alone.count("epoch ") == 2
     tell(f"torchrun, two processes and one: weights at most {apart:.1e} apart")
+
+
+LESSON = Path(__file__).parents[1] / "notebooks" / "06_mnist_from_scratch.ipynb"
+AROUND = """
+import sys
+import torch
+from torch import distributed, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from safetensors.torch import save_file
+from cnncourse.data import Split
+from cnncourse.models.simple import SimpleCNN
+
+{loop}
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+device, model = "cpu", SimpleCNN().double()
+for layer in model.modules():
+    if isinstance(layer, nn.Dropout):
+        layer.p = 0.0  # its masks differ from process to process
+split = Split(torch.rand(40, 1, 28, 28, dtype=torch.float64), torch.arange(40) % 10)
+{before}
+rows = []
+model.register_forward_pre_hook(lambda _model, inputs: rows.append(len(inputs[0])))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+for _ in range(3):
+    train_one_epoch(model, split, optimizer, batch_size=16)
+state = dict(getattr(model, "module", model).state_dict(), rows=torch.tensor(rows))
+rank = distributed.get_rank() if distributed.is_initialized() else "alone"
+save_file(state, f"{{sys.argv[1]}}/{{rank}}")
+"""
+
+
+def lesson_script(*, changed: bool) -> str:
+    """The lesson's loop as a script, with or without the three lines that its prose shows."""
+    cells = nbformat.read(LESSON, 4).cells
+    (loop,) = [cell.source for cell in cells if "def train_one_epoch(" in cell.source]
+    (prose,) = [cell.source for cell in cells if "DistributedDataParallel(" in cell.source]
+    begin, wrap, part = re.search(r"```python\n(.*?)```", prose, re.DOTALL)[1].splitlines()
+    if not changed:
+        return AROUND.format(loop=loop, before="")
+    first = re.search(r"\n( +)images, labels = ", loop)
+    return AROUND.format(
+        loop=f"{loop[: first.start()]}\n{first[1]}{part}{loop[first.start() :]}",
+        before=f"{begin}\n{wrap}",
+    )
+
+
+def test_the_three_lines_of_the_lesson_give_the_weights_of_one_process(
+    tmp_path, surroundings, monkeypatch, tell
+):
+    (tmp_path / "one.py").write_text(lesson_script(changed=False), "utf-8")
+    (tmp_path / "two.py").write_text(lesson_script(changed=True), "utf-8")
+    monkeypatch.setattr(sys, "argv", ["one.py", str(tmp_path)])
+    with torch.random.fork_rng(devices=[]):
+        runpy.run_path(str(tmp_path / "one.py"))
+    both = subprocess.run(
+        [*command()[:-2], str(tmp_path / "two.py"), str(tmp_path)],
+        env=surroundings, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert both.returncode == 0, both.stderr
+    alone, first, second = (load_file(tmp_path / name) for name in ("alone", "0", "1"))
+    assert alone.pop("rows").tolist() == 3 * [16, 16, 8]
+    assert first["rows"].tolist() == second.pop("rows").tolist() == 3 * [8, 8, 4]
+    del first["rows"]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    apart = max((alone[name] - first[name]).abs().max().item() for name in alone)
+    assert apart < 1e-9
+    tell(f"the lesson's three lines, two processes and one: weights at most {apart:.1e} apart")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is Unix's")
