@@ -74,6 +74,25 @@ def test_more_steps_find_more_than_one_where_the_loss_bends():
     assert gains.max() > 0.02
 
 
+class Hill(nn.Module):
+    """Two logits of a picture of one pixel: 0, and one that is highest where the pixel is 0.55."""
+
+    def forward(self, x):
+        height = -100 * (x.flatten(1) - 0.55).square()
+        return torch.cat([torch.zeros_like(height), height], dim=1)
+
+
+@pytest.mark.parametrize(("label", "targeted"), [(0, False), (1, True)])
+def test_the_worst_picture_met_is_kept_and_the_last_one_counts(label, targeted):
+    """From 0.5 one step of 0.2 goes too far, to 0.7; the next one comes back."""
+    images, labels = torch.full((1, 1, 1, 1), 0.5), torch.tensor([label])
+    options = {"eps_255": 51, "targeted": targeted}
+    assert fgsm(Hill(), images, labels, **options).item() == pytest.approx(0.7)
+    found = [pgd(Hill(), images, labels, steps=steps, **options).item() for steps in (1, 2, 20)]
+    assert found[:2] == pytest.approx([0.5, 0.5])
+    assert found[2] == pytest.approx(0.55, abs=0.026)  # steps of an eighth of 0.2
+
+
 @pytest.mark.parametrize(("steps", "share"), [(1, 1.0), (2, 1.0), (5, 0.5), (10, 0.25)])
 def test_a_step_is_a_share_of_the_ball_and_never_more_than_the_ball(monkeypatch, steps, share):
     model, (images, labels) = linear([1.0] * 16), pictures(classes=2)

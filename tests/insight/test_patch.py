@@ -46,6 +46,9 @@ def test_it_stays_from_0_to_1_has_its_seed_and_leaves_the_model_as_it_was():
     assert 0 <= patch.min() <= patch.max() <= 1
     assert torch.equal(patch, universal_patch(model, images, **options))
     assert not torch.equal(patch, universal_patch(model, images, seed=1, **options))
+    still = {"target": 1, "size_px": 3, "lr": 0.0, "steps": 1}  # as it begins
+    begun = [universal_patch(model, images, seed=seed, **still) for seed in (0, 1)]
+    assert not torch.equal(*begun)
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not patch.requires_grad

@@ -84,6 +84,9 @@ def test_a_jpeg_of_lower_quality_is_further_off(pictures):
         part = pictures[:, :channels]
         errors = [(compressed(part, q) - part).abs().mean().item() for q in (95, 40, 5)]
         assert 0 < errors[0] < errors[1] < errors[2]
+    levels = torch.arange(256.0).reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8) / 255
+    torch.testing.assert_close(compressed(levels, 95), levels, atol=1.01 / 255, rtol=0)
+    assert (compressed(levels, 95) - levels).mean().abs() < 0.1 / 255  # rounded, not cut off
     flat = torch.full((1, 3, 16, 16), 128 / 255)
     torch.testing.assert_close(compressed(flat, 95), flat)
 
@@ -112,6 +115,8 @@ def test_shuffled_parts_are_the_same_parts_elsewhere():
     assert not torch.equal(changed, counting())
     assert torch.equal(shuffled(counting(), 1), counting())
     assert torch.equal(changed, shuffled(counting(), 2, seed=1))
+    orders = {shuffled(counting(), 2, seed=seed).numpy().tobytes() for seed in range(5)}
+    assert len(orders) > 1
 
 
 def blocks(picture):
