@@ -26,8 +26,8 @@ def family(pid: int, token: str) -> list[psutil.Process]:
     found = {}
     with contextlib.suppress(psutil.Error):
         found = {member.pid: member for member in psutil.Process(pid).children(recursive=True)}
-    for other in psutil.process_iter():
-        if token and environ(other).get(TOKEN) == token:
+    for other in psutil.process_iter() if token else ():
+        if environ(other).get(TOKEN) == token:
             found[other.pid] = other
     return [member for number, member in found.items() if number not in (pid, os.getpid())]
 
