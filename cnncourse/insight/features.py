@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cnncourse import messages
 from cnncourse.arithmetic import ReceptiveField
-from cnncourse.insight.checks import check_images, check_several, check_tensor
+from cnncourse.insight.checks import check_images, check_tensor
 from cnncourse.insight.layers import (
     asked,
     layer_of,
@@ -71,7 +71,6 @@ def peaks(
     """
     check_images(images)
     messages.check_at_least("count", count, 1)
-    check_several("layers", layers)
     found: dict[str, list[tuple[Tensor, Tensor, int]]] = {name: [] for name in layers}
     for part in images.split(AT_ONCE):
         with asked(model), torch.no_grad(), watched(model, layers) as outputs:

@@ -80,6 +80,15 @@ def test_logits_scaled_by_a_factor_have_a_temperature_scaled_by_it(factor, seed)
     assert fit_temperature(factor * logits, labels) == pytest.approx(factor * best, rel=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+def test_however_small_or_large_the_logits_are_the_search_begins_near_its_end(factor):
+    torch.manual_seed(1)
+    logits, labels = 2 * torch.randn(300, 5).double(), torch.randint(5, (300,))
+    labels[:200] = logits[:200].argmax(dim=1)
+    best = fit_temperature(logits, labels)
+    assert fit_temperature(factor * logits, labels) == pytest.approx(factor * best, rel=1e-9)
+
+
 def test_nothing_nearby_is_better_and_no_answer_changes():
     torch.manual_seed(1)
     logits, labels = 5 * torch.randn(200, 4), torch.randint(4, (200,))
