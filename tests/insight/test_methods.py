@@ -2,7 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from cnncourse.images import photo
 from cnncourse.insight import cam, gradients, methods, occlusion
+from cnncourse.insight.sanity import sanity_check
+from cnncourse.weights import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,26 @@ def test_an_occlusion_map_has_about_as_many_places_whatever_the_square(
 ):
     found = methods.attributed(model, images, 0, method="occlusion", layer="", square_px=square_px)
     assert found.shape == (2, side, side)
+
+
+def test_guided_backpropagation_alone_outlives_a_random_classifier(tell):
+    """The sanity check of all methods, on the course's ResNet-18 and three photographs."""
+    pretrained = load_weights("resnet18", "course")
+    photos = [photo(name) for name in ("chelsea", "coffee", "motorcycle")]
+    batch = torch.stack([pretrained.preprocess(each) for each in photos])
+    with torch.no_grad():
+        answers = pretrained.model(batch).argmax(dim=1)
+
+    def way(method):
+        options = {"method": method, "layer": "layer3", "square_px": 16}
+        return lambda model: methods.attributed(model, batch, answers, **options)
+
+    ways = {method: way(method) for method in methods.METHODS}
+    table = sanity_check(pretrained.model, ways, ["fc"], seed=0)
+    kept = {method: row["fc"].nanmean().item() for method, row in table.items()}
+    tell("maps after a random classifier: " + ", ".join(f"{m} {kept[m]:.2f}" for m in kept))
+    assert kept.pop("guided backpropagation") > 0.95
+    assert max(kept.values()) < 0.7
 
 
 def test_an_unknown_method_is_refused(model, images, refused):
