@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from typing import NoReturn
 
 from cnncourse.family import TOKEN, adopt_orphans, end, family
 
@@ -21,8 +22,13 @@ UNNEEDED = ("rfc3987_syntax", "pyarrow")
 
 
 def end_with_runner() -> None:
-    """Wait for the end of standard input, then end all that came of this process, and itself."""
+    """Wait for the end of standard input, then leave."""
     os.read(0, 1)  # nothing more is ever sent
+    leave()
+
+
+def leave() -> NoReturn:
+    """The runner is gone: end all that came of this process, its temporary folder, and itself."""
     end(family(os.getpid(), os.environ.get(TOKEN, "")))
     if TOKEN in os.environ:  # the folder is this job's own
         shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
@@ -38,7 +44,7 @@ def main() -> None:
     while not line.endswith(b"\n"):  # byte by byte: nothing is left in a buffer for the watcher
         byte = os.read(0, 1)
         if not byte:
-            sys.exit("the runner is gone")
+            leave()
         line += byte
     settings = json.loads(line)
     adopt_orphans()

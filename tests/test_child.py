@@ -57,7 +57,8 @@ def test_without_its_runner_a_job_ends_with_all_that_came_of_it(tmp_path):
 
 
 def test_without_settings_it_starts_nothing(tmp_path):
-    process = start(tmp_path)
+    (tmp_path / "own").mkdir()
+    process = start(tmp_path, CNNCOURSE_JOB="token", TMPDIR=str(tmp_path / "own"))
     process.stdin.close()
     assert process.wait(20) == 1
     assert list(tmp_path.iterdir()) == []
