@@ -19,20 +19,24 @@ from cnncourse.family import TOKEN, adopt_orphans, end, family
 # What papermill's imports would try and a notebook in a folder does not need: the grammar of web
 # addresses that jsonschema compiles (1.1 s of CPU a job) and a door to HDFS (0.2 s).
 UNNEEDED = ("rfc3987_syntax", "pyarrow")
+LEAVING = threading.Event()  # the runner is gone
 
 
 def end_with_runner() -> None:
     """Wait for the end of standard input, then leave."""
     os.read(0, 1)  # nothing more is ever sent
+    LEAVING.set()
     leave()
 
 
 def leave() -> NoReturn:
     """The runner is gone: end all that came of this process, its temporary folder, and itself."""
-    end(family(os.getpid(), os.environ.get(TOKEN, "")))
-    if TOKEN in os.environ:  # the folder is this job's own
-        shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
-    os._exit(1)
+    try:
+        end(family(os.getpid(), os.environ.get(TOKEN, "")))
+        if TOKEN in os.environ:  # the folder is this job's own
+            shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+    finally:
+        os._exit(1)
 
 
 def main() -> None:
@@ -65,6 +69,8 @@ def main() -> None:
             )
         finally:
             end(family(os.getpid(), ""))  # whom it adopted would be nobody's after it
+            if LEAVING.is_set():
+                threading.Event().wait()  # the other thread ends this process when it has done all
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 
-def start(folder, **environment: str) -> subprocess.Popen:
+def start(folder, *code: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "cnncourse.child"],
+        [sys.executable, *(code or ("-m", "cnncourse.child"))],
         cwd=folder,
         env=os.environ | environment,
         stdin=subprocess.PIPE,
@@ -53,6 +53,38 @@ def test_without_its_runner_a_job_ends_with_all_that_came_of_it(tmp_path):
     process.stdin.close()  # as when the runner is killed: nobody is told, the pipe ends
     assert process.wait(5) == 1
     assert psutil.wait_procs(family, timeout=2)[1] == []
+    assert not own.exists()
+
+
+# The runner is gone, and while that is seen to, the notebook comes to its end.
+SLOW = """
+import threading, time
+from cnncourse import child
+end = child.end
+def slow(members):
+    if threading.current_thread() is not threading.main_thread():
+        time.sleep(2)
+    end(members)
+child.end = slow
+child.main()
+"""
+
+
+def test_a_job_that_ends_as_its_runner_goes_leaves_no_folder_either(tmp_path):
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cell = nbformat.v4.new_code_cell("open('begun', 'w').close()")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "in.ipynb")
+    own = tmp_path / "own"
+    own.mkdir()
+    process = start(tmp_path, "-c", SLOW, CNNCOURSE_JOB="token", TMPDIR=str(own))
+    settings = {"parameters": {}, "folder": str(tmp_path)}
+    process.stdin.write(json.dumps(settings).encode() + b"\n")
+    process.stdin.flush()
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.stdin.close()
+    assert process.wait(20) == 1
     assert not own.exists()
 
 
