@@ -284,8 +284,8 @@ def tell(reporters: Sequence[Reporter], progress: Progress) -> None:
     for report in reporters:
         try:
             report(progress)
-        except checkpoints.NotSaved:  # says already what is saved, and how to go on
-            raise
+        except (checkpoints.NotSaved, ConnectionError):
+            raise  # the disk, or a process among several: it says already how to go on
         except Exception as error:
             name = getattr(report, "__name__", type(report).__name__)
             raise ReporterFailed(

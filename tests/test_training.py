@@ -347,6 +347,13 @@ def test_a_reporter_that_raises_is_named_and_loses_no_epoch(refused, ended, batc
     assert torch.equal(torch.get_rng_state(), random)
 
 
+def test_what_ends_training_from_outside_while_a_reporter_runs_is_not_the_reporters():
+    """torchrun's SIGTERM may come at any line, also at one of a reporter."""
+    error = ConnectionError("another one ended")
+    with pytest.raises(ConnectionError, match="another one ended"):
+        fit(linear(), reporters=[failing(error, epoch=1, ended=False)])
+
+
 # A loss that is no number
 
 
