@@ -1,4 +1,4 @@
-"""FastCNN: a few small convolutions that read digits to 99 % in seconds, or 99.6 % in a minute."""
+"""FastCNN: a few small convolutions that read digits to 99 % in seconds, or 99.6 % in eighty."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,11 +23,12 @@ ACCURATE = (
     Stage(16, kernel_size=5, stride=2, pool=1),
     Stage(32, kernel_size=3, stride=1, pool=2),
     Stage(64, kernel_size=3, stride=1, pool=2),
+    Stage(128, kernel_size=3, stride=1, pool=1),  # nine pixels are left: depth is cheap here
 )
 
 
 class FastCNN(nn.Module):
-    """Small network for 28x28 images: 25,962 parameters (FAST), 29,434 (ACCURATE).
+    """Small network for 28x28 images: 25,962 parameters (FAST), 109,178 (ACCURATE).
 
     The picture shrinks early, before there are many channels, and it is pooled before it is
     normalised, so that normalisation and ReLU have a quarter to do.
@@ -49,7 +50,7 @@ class FastCNN(nn.Module):
                 nn.ReLU(inplace=True),
             ]
             in_channels = channels
-        self.features = nn.Sequential(*layers)  # (N, 64, 3, 3)
+        self.features = nn.Sequential(*layers)  # (N, 64, 3, 3), or (N, 128, 3, 3)
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(in_channels * 3 * 3, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:

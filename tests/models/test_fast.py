@@ -10,18 +10,25 @@ from cnncourse.models.fast import ACCURATE, FAST, FastCNN
     ("stages", "expected"),
     [
         (FAST, [32 * 1 * 7 * 7, 32, 32, 64 * 32 * 3 * 3, 64, 64, 576 * 10, 10]),
-        (ACCURATE, [16 * 25, 16, 16, 32 * 16 * 9, 32, 32, 64 * 32 * 9, 64, 64, 5760, 10]),
+        (
+            ACCURATE,
+            [16 * 25, 16, 16, 32 * 16 * 9, 32, 32]
+            + [64 * 32 * 9, 64, 64, 128 * 64 * 9, 128, 128, 11_520, 10],
+        ),
     ],
 )
 def test_parameters_are_those_of_the_table(stages, expected):
     """A convolution without bias and its normalisation, stage after stage; the linear layer."""
     assert [parameter.numel() for parameter in FastCNN(stages).parameters()] == expected
-    assert sum(expected) == {FAST: 25_962, ACCURATE: 29_434}[stages]
+    assert sum(expected) == {FAST: 25_962, ACCURATE: 109_178}[stages]
 
 
 @pytest.mark.parametrize(
     ("stages", "sizes"),
-    [(FAST, [(32, 7, 7), (64, 3, 3)]), (ACCURATE, [(16, 14, 14), (32, 7, 7), (64, 3, 3)])],
+    [
+        (FAST, [(32, 7, 7), (64, 3, 3)]),
+        (ACCURATE, [(16, 14, 14), (32, 7, 7), (64, 3, 3), (128, 3, 3)]),
+    ],
 )
 def test_the_picture_shrinks_by_stride_and_pools_to_3_by_3(stages, sizes):
     model, images = FastCNN(stages, in_channels=3, num_classes=7), torch.zeros(5, 3, 28, 28)
