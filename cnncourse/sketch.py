@@ -216,9 +216,12 @@ class Sketch:
         sharp = compressed(self.canvas)
         if len(sharp) <= MOST_BYTES:
             return sharp
-        for canvas in (self.canvas, self.canvas.reduce(SCALE)):
-            # Without k-means few dark browns of a cat become one red.
-            few = compressed(canvas.quantize(COLORS, kmeans=1))
+        # Without k-means few dark browns of a cat become one red; it is slow, and the page's own
+        # size has the same colours.
+        small = self.canvas.reduce(SCALE)
+        colors = small.quantize(COLORS, kmeans=1)
+        for canvas in (self.canvas, small):
+            few = compressed(canvas.quantize(palette=colors, dither=Image.Dither.NONE))
             if len(few) <= MOST_BYTES:
                 break
         return few
