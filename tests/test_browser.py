@@ -481,18 +481,27 @@ def test_a_click_on_a_map_chooses_its_unit(playground):
     assert playground.errors == []
 
 
-def touched(page, start, end) -> None:
-    """A finger from one point of the page to another, as the browser's own input takes it."""
+def slid(page, start, end, *, by: str) -> None:
+    """A "touch" (finger) or "pen" from one point of the page to another, as the browser's own input
+    takes it.
+    """
     session = page.context.new_cdp_session(page)
 
     def finger(kind: str, *points) -> None:
         at = [{"x": x, "y": y} for x, y in points]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": at})
 
-    finger("touchStart", start)
+    def pen(kind: str, *points) -> None:
+        kind = {"Start": "mousePressed", "Move": "mouseMoved", "End": "mouseReleased"}[kind]
+        x, y = points[0] if points else end
+        held = {"button": "left", "buttons": 1, "clickCount": 1, "pointerType": "pen"}
+        session.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y} | held)
+
+    send = {"touch": finger, "pen": pen}[by]
+    send("Start", start)
     for share in (step / 15 for step in range(1, 16)):
-        finger("touchMove", [a + share * (b - a) for a, b in zip(start, end, strict=True)])
-    finger("touchEnd")
+        send("Move", [a + share * (b - a) for a, b in zip(start, end, strict=True)])
+    send("End")
     session.detach()
 
 
@@ -513,7 +522,7 @@ def dragged(page, cell, start, end, *, finger: bool = False) -> dict[str, float]
         for x, y in (start, end)
     )
     if finger:
-        touched(page, first, last)
+        slid(page, first, last, by="touch")
     else:
         page.mouse.move(*first)
         page.mouse.down()
@@ -574,7 +583,7 @@ def median_ms(page, name: str, *, moves: int = 11) -> float:
             break
         moves_after(page, control, keys[1], within_ms=500)
     for number in range(1, moves):
-        page.wait_for_timeout(150)
+        page.wait_for_timeout(100)
         came = moves_after(page, control, keys[number % 2], within_ms=5000)
         assert came, f"{name}: {keys[number % 2]} brought no new picture"
     return statistics.median(page.evaluate("() => window.moves"))
@@ -755,23 +764,25 @@ def test_a_digit_drawn_with_the_mouse_is_read(pad_page):
     assert pad_page.errors == []
 
 
-def test_a_finger_draws_as_the_mouse_does(pad_page):
+@pytest.mark.parametrize("by", ["touch", "pen"])
+def test_finger_and_pen_draw_as_the_mouse_does(pad_page, by):
     root = pad_page.locator(".cnncourse-explorer").first
     canvas = pad_page.locator(".cnncourse-pad canvas")
     pad_page.locator(".cnncourse-pad").get_by_role("button", name="clear").click()
     settled_words(root, says="there is no ink on the pad")
+    canvas.scroll_into_view_if_needed()
+    canvas.evaluate(
+        "canvas => canvas.addEventListener('pointerdown',"
+        " event => { window.drawnBy = event.pointerType; }, {once: true})"
+    )
     box = canvas.bounding_box()
-    for kind, share in [("down", 0.2), ("move", 0.5), ("move", 0.8), ("up", 0.8)]:
-        place = {
-            "clientX": box["x"] + 0.5 * box["width"],
-            "clientY": box["y"] + share * box["height"],
-        }
-        touch = {"pointerType": "touch", "pointerId": 1, "isPrimary": True, "button": 0}
-        if kind == "down":  # a made-up pointer cannot be captured
-            canvas.evaluate("canvas => { canvas.setPointerCapture = () => {}; }")
-        canvas.dispatch_event(f"pointer{kind}", place | touch)
+    middle = box["x"] + 0.5 * box["width"]
+    top, bottom = (box["y"] + share * box["height"] for share in (0.2, 0.8))
+    slid(pad_page, (middle, top), (middle, bottom), by=by)
     settled_words(root, says="the network says 1")
+    assert pad_page.evaluate("() => window.drawnBy") == by
     assert canvas.evaluate("canvas => getComputedStyle(canvas).touchAction") == "none"
+    assert pad_page.errors == []
 
 
 def test_samples_and_habits_are_chosen_by_keyboard(pad_page):
