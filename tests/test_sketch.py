@@ -62,6 +62,18 @@ def test_the_few_colours_of_a_photograph_are_those_that_it_has():
     assert stored < 0.95 * usual
 
 
+def test_white_stays_white_in_few_colours():
+    """Beside smooth grays, whose lightest would take it in."""
+    page = Sketch(900, 300)
+    page.image(photo("chelsea"), 0, 0, width_px=450, height_px=300, smooth=True)
+    ramp = np.linspace(0.8, 1, 90_000).reshape(300, 300)
+    page.image(ramp, 460, 0, width_px=300, height_px=300)
+    for place in range(20):
+        page.text(780, 10 + 14 * place, "gray rims", size_px=13)
+    assert len(colors_of(page)) <= 64
+    assert pixels(page)[-1, -1].tolist() == [255, 255, 255]
+
+
 def colors_of(page):
     return {tuple(color) for color in pixels(page).reshape(-1, 3).tolist()}
 
