@@ -32,20 +32,26 @@ while True: pass
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="who adopts orphans is Linux's")
-def test_without_its_runner_a_job_ends_with_all_that_came_of_it(tmp_path):
+def begun(folder, source: str, *arguments: str):
+    """A child whose notebook, one cell of source, has begun; its own temporary folder."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cell = nbformat.v4.new_code_cell(LEAVES)
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "in.ipynb")
-    own = tmp_path / "own"
+    cell = nbformat.v4.new_code_cell(source)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), folder / "in.ipynb")
+    own = folder / "own"
     own.mkdir()
-    process = start(tmp_path, CNNCOURSE_JOB="token", TMPDIR=str(own))
-    settings = {"parameters": {}, "folder": str(tmp_path)}
+    process = start(folder, *arguments, CNNCOURSE_JOB="token", TMPDIR=str(own))
+    settings = {"parameters": {}, "folder": str(folder)}
     process.stdin.write(json.dumps(settings).encode() + b"\n")
     process.stdin.flush()
-    while not (tmp_path / "begun").exists():
+    while not (folder / "begun").exists():
         assert process.poll() is None
         time.sleep(0.05)
+    return process, own
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who adopts orphans is Linux's")
+def test_without_its_runner_a_job_ends_with_all_that_came_of_it(tmp_path):
+    process, own = begun(tmp_path, LEAVES)
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     family += [psutil.Process(int((tmp_path / name).read_text())) for name in ("bare", "kept")]
     assert len(family) >= 4
@@ -71,18 +77,7 @@ child.main()
 
 
 def test_a_job_that_ends_as_its_runner_goes_leaves_no_folder_either(tmp_path):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cell = nbformat.v4.new_code_cell("open('begun', 'w').close()")
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "in.ipynb")
-    own = tmp_path / "own"
-    own.mkdir()
-    process = start(tmp_path, "-c", SLOW, CNNCOURSE_JOB="token", TMPDIR=str(own))
-    settings = {"parameters": {}, "folder": str(tmp_path)}
-    process.stdin.write(json.dumps(settings).encode() + b"\n")
-    process.stdin.flush()
-    while not (tmp_path / "begun").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
+    process, own = begun(tmp_path, "open('begun', 'w').close()", "-c", SLOW)
     process.stdin.close()
     assert process.wait(20) == 1
     assert not own.exists()
