@@ -72,6 +72,24 @@ def test_torchvision_finds_what_was_unpacked(bench, real_data, tmp_path):
     assert sum(parameter.numel() for parameter in model.parameters()) == 421_642
 
 
+@pytest.mark.parametrize("units", ["", "avx512_bf16", "amx_bf16"])
+def test_bfloat16_is_for_a_processor_with_units(bench, monkeypatch, units):
+    known = {"avx512_f": True, "avx512_bf16": False, units: True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert bench.precisions() == (["float32", "bfloat16"] if units else ["float32"])
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # a torch that does not tell
+    assert bench.precisions() == ["float32"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_epoch_of_simplecnn_learns_in_any_precision(bench, sample, precision):
+    few = replace(sample, train=data.Split(*(part[:1280] for part in sample.train)))
+    seconds, accuracy = bench.simple_epoch(few, precision)
+    assert seconds > 0
+    assert accuracy > 0.5
+    assert bench.peak_gflops(precision, size=64) > 0
+
+
 def test_a_regression_is_named_and_noise_is_not(bench):
     kept = {"to 99 %": 40.0, "an epoch": 3.0, "gone": 5.0}
     assert bench.regressions({"to 99 %": 31.0, "an epoch": 2.9}, kept) == []
@@ -85,7 +103,7 @@ def test_a_run_that_is_worse_than_the_kept_one_ends_with_1(bench, monkeypatch, t
     monkeypatch.setattr(bench, "unpacked", lambda folder, place: folder)
     monkeypatch.setattr(bench.data, "load", lambda name: whole)
     monkeypatch.setattr(bench, "KEPT", tmp_path / "kept.json")
-    monkeypatch.setattr(bench, "peak_gflops", lambda: 100.0)
+    monkeypatch.setattr(bench, "peak_gflops", lambda precision: 100.0)
     monkeypatch.setattr(bench, "phases", lambda *_, **__: bench.Phases({"data": 1.0}, {}))
     for ratio, keep, code in [(40.0, ["--keep"], 0), (35.0, [], 0), (20.0, [], 1), (40.0, [], 0)]:
         monkeypatch.setattr(bench, "to_99", lambda *_, ratio=ratio: {"to 99 %": ratio})
@@ -104,7 +122,9 @@ def test_the_mark_is_the_first_epoch_that_reaches_it(bench, sample, monkeypatch,
     """Ours misses it once: then there is no ratio."""
     model = FastCNN()
     monkeypatch.setattr(bench, "whole_indices", list)
-    monkeypatch.setattr(bench, "simple_epoch", lambda mnist: 10.0)
+    monkeypatch.setattr(bench, "precisions", lambda: ["float32", "bfloat16"])
+    epoch = {"float32": (10.0, 0.97), "bfloat16": (5.0, 0.97)}
+    monkeypatch.setattr(bench, "simple_epoch", lambda mnist, precision: epoch[precision])
     monkeypatch.setattr(bench, "classic", lambda *_: ((40.0 * n, model) for n in range(1, 9)))
     found = iter([0.98, 0.991, 0.985, 0.995])
 
@@ -116,7 +136,11 @@ def test_the_mark_is_the_first_epoch_that_reaches_it(bench, sample, monkeypatch,
     monkeypatch.setattr(bench, "evaluate", lambda *_: Answer())
     monkeypatch.setattr(bench, "ours", lambda *_: (3.0, 0.99))
     ratios = bench.to_99(sample, range(2), range(2), 8)
-    assert ratios == {"to 99 %": pytest.approx(80 / 3), "an epoch of SimpleCNN": 4.0}
+    assert ratios == {
+        "to 99 %": pytest.approx(80 / 3),
+        "an epoch of SimpleCNN, float32": 4.0,
+        "an epoch of SimpleCNN, bfloat16": 8.0,
+    }
     found = iter([0.995])
     monkeypatch.setattr(bench, "ours", lambda *_: (3.0, 0.98))
     assert bench.to_99(sample, range(1), range(1), 8)["to 99 %"] == 0

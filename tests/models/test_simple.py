@@ -76,3 +76,38 @@ def test_pooling_first_changes_no_logit_and_no_gradient():
     for one, other in zip(usual.parameters(), quick.parameters(), strict=True):
         assert one.grad.abs().max() > 0
         assert torch.equal(one.grad, other.grad)
+
+
+def test_mkldnn_changes_logits_and_gradients_by_rounding_alone():
+    torch.manual_seed(0)
+    quick = SimpleCNN(pool_first=True, mkldnn=True).eval()
+    exact = SimpleCNN().double().eval()
+    exact.load_state_dict(quick.state_dict())
+    images, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
+    layouts = []
+    quick.features.register_forward_hook(lambda *call: layouts.append(call[2].layout))
+    logits, truth = quick(images), exact(images.double())
+    assert layouts == [torch._mkldnn]
+    assert (logits - truth).abs().max() < 1e-6
+    F.cross_entropy(logits, labels).backward()
+    F.cross_entropy(truth, labels).backward()
+    for one, other in zip(quick.parameters(), exact.parameters(), strict=True):
+        assert one.grad.layout == torch.strided
+        assert (one.grad - other.grad).abs().max() < 1e-5 * other.grad.abs().max()
+
+
+@pytest.mark.parametrize("where", ["bfloat16", "float64", "not built in"])
+def test_where_mkldnn_has_nothing_to_offer_it_changes_nothing(monkeypatch, where):
+    torch.manual_seed(0)
+    usual, quick = SimpleCNN(pool_first=True), SimpleCNN(pool_first=True, mkldnn=True)
+    quick.load_state_dict(usual.state_dict())
+    images = torch.randn(4, 1, 28, 28)
+    if where == "float64":
+        usual, quick, images = usual.double(), quick.double(), images.double()
+    if where == "not built in":
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    layouts = []
+    quick.features.register_forward_hook(lambda *call: layouts.append(call[2].layout))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=where == "bfloat16"):
+        assert torch.equal(usual.eval()(images), quick.eval()(images))
+    assert layouts == [torch.strided]
