@@ -55,9 +55,12 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500) -> Evaluation:
-    """Answers of the model in eval mode, on the device it is on; its mode is restored."""
+    """Answers of the model in eval mode, on the device it is on; its mode is restored.
+
+    One without a parameter is where the images are.
+    """
     messages.check_at_least("batch_size", batch_size, 1)
-    device = next(model.parameters()).device
+    device = next(model.parameters(), split.images).device
     with mode_restored(model):
         model.eval()
         logits = [model(images.to(device)).cpu() for images in split.images.split(batch_size)]

@@ -165,3 +165,9 @@ def test_the_batch_size_does_not_matter(model, split, batch_size):
 def test_a_batch_size_of_0_is_refused(model, split, refused):
     with refused("batch_size=0: must be a whole number, 1 or more. Try: batch_size=1."):
         measure.evaluate(model, split, batch_size=0)
+
+
+def test_a_model_without_a_weight_answers_too():
+    images = torch.tensor([[[[0.0, 2.0]]], [[[3.0, 1.0]]]])
+    found = measure.evaluate(nn.Flatten(), Split(images, torch.tensor([1, 1])))
+    assert found.accuracy == 0.5

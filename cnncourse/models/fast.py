@@ -16,19 +16,20 @@ class Stage(NamedTuple):
 
 
 FAST = (
-    Stage(32, kernel_size=7, stride=2, pool=2),  # wide windows, two pixels apart
-    Stage(64, kernel_size=3, stride=1, pool=2),
+    Stage(16, kernel_size=7, stride=2, pool=2),  # wide windows, two pixels apart
+    Stage(48, kernel_size=3, stride=1, pool=2),
+    Stage(64, kernel_size=3, stride=1, pool=1),  # nine pixels are left: depth is cheap here
 )
 ACCURATE = (
     Stage(16, kernel_size=5, stride=2, pool=1),
     Stage(32, kernel_size=3, stride=1, pool=2),
     Stage(64, kernel_size=3, stride=1, pool=2),
-    Stage(128, kernel_size=3, stride=1, pool=1),  # nine pixels are left: depth is cheap here
+    Stage(128, kernel_size=3, stride=1, pool=1),
 )
 
 
 class FastCNN(nn.Module):
-    """Small network for 28x28 images: 25,962 parameters (FAST), 109,178 (ACCURATE).
+    """Small network for 28x28 images: 41,370 parameters (FAST), 109,178 (ACCURATE).
 
     The picture shrinks early, before there are many channels, and it is pooled before it is
     normalised, so that normalisation and ReLU have a quarter to do.
