@@ -44,8 +44,8 @@ WORSE = (
 def precisions() -> list[str]:
     """What is tried to be fast in: float32; where this processor has units for it, bfloat16.
 
-    Without such units bfloat16 is 12 times slower. With them an epoch of SimpleCNN took 0.7 of
-    float32's time, one of FastCNN 0.85.
+    Without such units bfloat16 is 12 times slower. With them an epoch of SimpleCNN took 0.7 to
+    0.8 of float32's time, one of FastCNN 0.85.
     """
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     units = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
