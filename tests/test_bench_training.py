@@ -47,6 +47,27 @@ def test_the_recipe_trains_and_is_timed_with_its_validation(bench, sample):
     assert bench.ours(recipe, sample, seed=0)[1] == accuracy
 
 
+def test_fit_is_given_what_the_recipe_says(bench, sample, monkeypatch):
+    given = {}
+    monkeypatch.setattr(bench.training, "fit", lambda *_, **options: given.update(options))
+    recipe = replace(
+        bench.FASTEST, epochs=2, batch_size=100, lr=0.02, upwards=0.4, beta2=0.7,
+        label_smoothing=0.3, precision="bfloat16",
+    )  # fmt: skip
+    bench.ours(recipe, sample, seed=3)
+    assert [given[name] for name in ("epochs", "batch_size", "seed")] == [2, 100, 3]
+    assert (given["label_smoothing"], given["precision"]) == (0.3, "bfloat16")
+    optimizer, schedule = given["optimizer"], given["schedule"]
+    assert optimizer.param_groups[0]["betas"][1] == 0.7
+    rates = []
+    for _ in range(steps := 2 * len(sample.train.labels) // 100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) == pytest.approx(0.02)
+    assert rates.index(max(rates)) == pytest.approx(0.4 * steps, abs=1)
+
+
 def test_splits_are_standardised_by_the_training_images(bench, sample):
     assert sample.train.images.mean().item() == pytest.approx(0, abs=1e-4)
     assert sample.train.images.std().item() == pytest.approx(1, abs=1e-4)
