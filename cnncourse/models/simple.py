@@ -12,7 +12,8 @@ class SimpleCNN(nn.Module):
 
     mkldnn keeps feature maps in blocks of channels, the layout of oneDNN, torch's library for
     convolutions on a CPU, which then pools them, too: the same to rounding, an epoch in 0.86 of the
-    time. For float32 on a CPU; in other precisions and places it changes nothing.
+    time. (Where two numbers under a window are as large to rounding, the gradient may go to the
+    other.) For float32 on a CPU; in other precisions and places it changes nothing.
 
     (N, in_channels, 28, 28) -> logits (N, num_classes)
     """
